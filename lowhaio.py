@@ -842,7 +842,7 @@ def _tokens(raw_list):
 
 # Body decoders. Nothing here waits. Each is a plain generator, so that the same code runs on
 # sockets and in tests, split at any byte: it yields the chunks of the body, yields None when it
-# needs more bytes and is sent them, or b'' at the end of the stream, and returns what is left over.
+# needs more bytes and is sent them, b'' at the end of the stream, and returns what is left over.
 
 _CHUNK_SIZE_LINE = re.compile(rb'([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\0]*)?\r\n')    # RFC 9112 7.1
 _CHUNK_SIZE_LINE_SO_FAR = re.compile(rb'(?:[0-9A-Fa-f]{1,16}[ \t]*(?:;[^\r\n\0]*)?\r?)?')
