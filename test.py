@@ -44,26 +44,29 @@ def in_loop(test):
     def run(*args, **kwargs):
         gc.collect()
         with asyncio.Runner(loop_factory=new_loop) as runner:
-            loop = runner.get_loop()
-            runner.run(asyncio.sleep(0))
-            descriptors = open_descriptors()
-            created = []
-            problems = []
-            loop.set_task_factory(lambda loop, coroutine, **kwargs: (
-                created.append(getattr(coroutine, '__qualname__', repr(coroutine))),
-                asyncio.Task(coroutine, loop=loop, **kwargs))[1])
-            loop.set_exception_handler(lambda loop, context: problems.append(context))
-
-            runner.run(with_time_limit(test(*args, **kwargs)))
-            runner.run(settled(loop, descriptors))
-
-            assert open_descriptors() == descriptors, 'a descriptor was left open'
-            assert registered(loop) == 0, 'a reader or writer was left registered'
-            assert not asyncio.all_tasks(loop), 'a task was left'
-            assert not [name for name in created if 'async_generator' in name or 'lowhaio' in name]
-            assert not problems, problems
+            runner.run(checked(test(*args, **kwargs)))
 
     return run
+
+
+async def checked(test):
+    """Awaits the test, and looks at what it left."""
+    loop = asyncio.get_running_loop()
+    created, problems = [], []
+    loop.set_task_factory(lambda loop, coroutine, **kwargs: (
+        created.append(getattr(coroutine, '__qualname__', repr(coroutine))),
+        asyncio.Task(coroutine, loop=loop, **kwargs))[1])
+    loop.set_exception_handler(lambda loop, context: problems.append(context))
+    descriptors = open_descriptors()
+
+    await with_time_limit(test)
+    await settled(descriptors)
+
+    assert open_descriptors() == descriptors, 'a descriptor was left open'
+    assert registered(loop) == 0, 'a reader or writer was left registered'
+    assert len(asyncio.all_tasks(loop)) == 1, 'a task was left'
+    assert not [name for name in created if 'async_generator' in name or 'lowhaio' in name]
+    assert not problems, problems
 
 
 async def with_time_limit(coroutine, seconds=60):
@@ -71,7 +74,7 @@ async def with_time_limit(coroutine, seconds=60):
         await coroutine
 
 
-async def settled(loop, descriptors):
+async def settled(descriptors):
     """Lets the test's own servers notice that their clients are gone."""
     for turn in range(100):
         gc.collect()
