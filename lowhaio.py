@@ -1117,7 +1117,7 @@ class _Connection:
         if self.sock is None or self._waiter is not None:
             raise HttpDataError('expected an open body with one reader; got one that had been '
                                 'closed, or that another task is reading')
-        if is_likely or self.is_tls and self.sock.pending():
+        if is_likely or (self.is_tls and self.sock.pending()):
             self._ready += 1
             if self._ready % _MAX_READY == 0:
                 await asyncio.sleep(0)
@@ -1173,7 +1173,7 @@ class _Connection:
         if self._deadline <= self.loop.time():
             self._on_readable()         # bytes that have arrived win, and are progress
         if not self._waiter.done() and self._deadline <= self.loop.time():
-            self._waiter.set_exception(asyncio.TimeoutError(f'no bytes within {self.timeout} s'))
+            self._waiter.set_exception(TimeoutError(f'no bytes within {self.timeout} s'))
         else:
             self._timer = self.loop.call_at(self._deadline, self._on_timer)
 
@@ -1310,7 +1310,7 @@ class _Interrupt:
 
 @contextlib.contextmanager
 def timeout(loop, max_time):
-    """Ends its block in `asyncio.TimeoutError` if it takes too long.
+    """Ends its block in `TimeoutError` if it takes too long.
 
     Args:
         loop: the running event loop.
@@ -1320,7 +1320,7 @@ def timeout(loop, max_time):
         A function without arguments that resets the time.
 
     Raises:
-        asyncio.TimeoutError: the time is over. A cancellation from outside stays one, and a block
+        TimeoutError: the time is over. A cancellation from outside stays one, and a block
             that swallows the cancellation ends without error.
     """
     interrupt = _Interrupt(loop)
@@ -1340,7 +1340,7 @@ def timeout(loop, max_time):
         timer.cancel()
 
     if not is_ended:
-        raise asyncio.TimeoutError(f'expected an end within {max_time} s; got none')
+        raise TimeoutError(f'expected an end within {max_time} s; got none')
 
 
 @types.coroutine
@@ -1409,7 +1409,7 @@ async def _retry(loop, sock, deadline, attempt):
         deadline: loop time. Then comes a last attempt, so that what has arrived in time wins.
 
     Raises:
-        asyncio.TimeoutError: the last attempt would block too.
+        TimeoutError: the last attempt would block too.
     """
     fileno = sock.fileno()
     while True:
@@ -1421,7 +1421,7 @@ async def _retry(loop, sock, deadline, attempt):
             add, remove = loop.add_writer, loop.remove_writer
 
         if loop.time() >= deadline:
-            raise asyncio.TimeoutError('expected the peer to go on in time; got nothing')
+            raise TimeoutError('expected the peer to go on in time; got nothing')
 
         waiter = loop.create_future()
         timer = loop.call_at(deadline, _wake, waiter)
@@ -1449,7 +1449,7 @@ async def send_all(loop, sock, socket_timeout, data):
 
     Raises:
         OSError: the socket failed.
-        asyncio.TimeoutError: there was no progress.
+        TimeoutError: there was no progress.
     """
     if type(data) is not bytes:
         data = memoryview(data).cast('B')
@@ -1483,7 +1483,7 @@ async def _send_rest(loop, sock, socket_timeout, data):
                 deadline = loop.time() + socket_timeout
 
             if loop.time() >= deadline:
-                raise asyncio.TimeoutError(f'no bytes taken within {socket_timeout} s')
+                raise TimeoutError(f'no bytes taken within {socket_timeout} s')
     finally:
         loop.remove_writer(fileno)
 

@@ -2,8 +2,9 @@
 
     python -m pytest test.py
 
-They need no internet and no fixed port. Servers run on loopback addresses; names go through aiodnsresolver
-to a DNS server on a loopback UDP port. With LOWHAIO_TEST_LOOP=uvloop all of it runs on uvloop.
+They need no internet and no fixed port. Servers run on loopback addresses; names go through
+aiodnsresolver to a DNS server on a loopback UDP port. With LOWHAIO_TEST_LOOP=uvloop all of it runs
+on uvloop.
 
 Every asynchronous test runs in a loop of its own, and fails if it leaves anything open: see in_loop.
 """
@@ -14,7 +15,6 @@ import functools
 import gc
 import ipaddress
 import os
-import socket
 import ssl
 
 import aiodnsresolver
@@ -22,7 +22,6 @@ import pytest
 import trustme
 
 import lowhaio
-
 
 # What the tests share.
 
@@ -36,9 +35,9 @@ def new_loop():
 def in_loop(test):
     """Makes a test of a coroutine function, that leaves no descriptor, reader, writer or task.
 
-    Warnings are errors (pyproject.toml), also those of the garbage collector, which runs here so that they
-    belong to the test that caused them. No path of lowhaio creates a task, nor has the garbage collector create
-    one, which is what closing an abandoned async generator takes.
+    Warnings are errors (pyproject.toml), also those of the garbage collector, which runs here so
+    that they belong to the test that caused them. No path of lowhaio creates a task, nor has the
+    garbage collector create one, which is what closing an abandoned async generator takes.
     """
     @functools.wraps(test)
     def run(*args, **kwargs):
@@ -84,13 +83,14 @@ async def settled(descriptors):
 
 
 def open_descriptors():
-    """Gives the numbers of the open descriptors and what they are. uvloop keeps a spare /dev/null."""
+    """Gives the open descriptors and what they are, but for the spare one that uvloop keeps."""
     def target(number):
         with contextlib.suppress(OSError):
             return os.readlink(f'/proc/self/fd/{number}')
 
     numbers = os.listdir('/proc/self/fd')
-    return {number: name for number in numbers if (name := target(number)) not in (None, '/dev/null')}
+    found = {number: target(number) for number in numbers}
+    return {number: name for number, name in found.items() if name not in (None, '/dev/null')}
 
 
 def registered(loop):
@@ -105,8 +105,8 @@ class Server:
         async with Server(handler) as server:
             await request(b'GET', server.url)
 
-    `handler(reader, writer)` is called for each connection; when it ends, the connection is closed. `connections` counts
-    them, and `requests` holds what read_request has read.
+    `handler(reader, writer)` is called for each connection; when it ends, the connection is closed.
+    `connections` counts them.
     """
 
     def __init__(self, handler, host='127.0.0.1', port=0, tls=None):
@@ -144,7 +144,7 @@ class Server:
 
 
 async def read_request(reader):
-    """Gives (head, body) of a request with a content-length or chunked coding, or without a body."""
+    """Gives (head, body) of a request with a content-length, chunked coding or no body."""
     head = await reader.readuntil(b'\r\n\r\n')
     lines = [line.split(b':', 1) for line in head.lower().split(b'\r\n')[1:-2]]
     fields = {name: value.strip() for name, value in lines}
@@ -158,9 +158,9 @@ async def read_request(reader):
 
 
 def answering(*responses, then='wait'):
-    """Gives a handler that answers one request after the other with these bytes; the last one again and again.
+    """Gives a handler that answers one request after the other with these bytes.
 
-    With `then='close'` it closes after the last one instead.
+    The last one is given again and again, or with `then='close'` the connection closed after it.
     """
     async def handler(reader, writer):
         for response in responses:
@@ -197,8 +197,9 @@ async def get(request, url, method=b'GET', **kwargs):
 class Dns(asyncio.DatagramProtocol):
     """A DNS server on a loopback UDP port, whose records a test changes.
 
-    `records` maps a name to a list of addresses, to `('CNAME', name)`, to a response code, or to `None`: no answer at
-    all. `get_resolver` is the hook for Pool, that makes an aiodnsresolver that asks this server alone.
+    `records` maps a name to a list of addresses, to `('CNAME', name)`, to a response code, or to
+    `None`: no answer at all. `get_resolver` is the hook for Pool, that makes an aiodnsresolver that
+    asks this server alone.
     """
 
     def __init__(self, records=(), ttl=60, seconds=0.5, tries=2):
@@ -222,8 +223,9 @@ class Dns(asyncio.DatagramProtocol):
         if found is None:
             return
         code, answers = (found, ()) if isinstance(found, int) else (0, self.answers(query, found))
-        self.transport.sendto(aiodnsresolver.pack(aiodnsresolver.Message(
-            query.qid, aiodnsresolver.RESPONSE, 0, 0, 0, 1, 1, 0, code, query.qd, answers, (), ())), addr)
+        message = aiodnsresolver.Message(query.qid, aiodnsresolver.RESPONSE, 0, 0, 0, 1, 1, 0, code,
+                                         query.qd, answers, (), ())
+        self.transport.sendto(aiodnsresolver.pack(message), addr)
 
     def answers(self, query, found):
         name = query.qd[0].name
@@ -244,10 +246,11 @@ class Dns(asyncio.DatagramProtocol):
 
 @functools.cache
 def certificates():
-    """Gives (context for servers, context for clients): one authority, some names and addresses."""
+    """Gives (context for servers, context for clients) of one authority."""
     authority = trustme.CA()
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert('localhost', '127.0.0.1', '127.0.0.2', '::1', 'example.test').configure_cert(server)
+    authority.issue_cert(
+        'localhost', '127.0.0.1', '127.0.0.2', '::1', 'example.test').configure_cert(server)
     client = ssl.create_default_context()
     authority.configure_trust(client)
     return server, client
