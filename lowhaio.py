@@ -202,8 +202,8 @@ async def send_header_tuples_of_bytes(logger, loop, sock, socket_timeout, http_v
         sent = _send_now(sock, head) or await _retry(
             loop, sock, loop.time() + socket_timeout, functools.partial(_send, sock, head))
     except Exception as exception:
-        raise HttpConnectionError(
-            f'expected the header to be taken for sending; got {exception!r}') from exception
+        raise HttpConnectionError(f'{parsed_url.hostname}: expected {sock!r} to take the header; '
+                                  f'got {exception!r}') from exception
 
     if sent < len(head):
         await send_all(loop, sock, socket_timeout, head[sent:])
@@ -1275,6 +1275,7 @@ async def _send_unless_answered(connection, body, send):
 
 async def _last_words(connection, exception):
     """Gives the answer of a peer that closed while it was sent to, if it had answered."""
+    connection.on_unasked = None        # from here on, all bytes go to receive_head
     try:
         return await connection.receive_head()
     except Exception:

@@ -6,7 +6,8 @@ They need no internet and no fixed port. Servers run on loopback addresses; name
 aiodnsresolver to a DNS server on a loopback UDP port. With LOWHAIO_TEST_LOOP=uvloop all of it runs
 on uvloop.
 
-Every asynchronous test runs in a loop of its own, and fails if it leaves anything open: see in_loop.
+Every asynchronous test runs in a loop of its own, and fails if it leaves anything open: see
+in_loop.
 """
 
 import asyncio
@@ -105,7 +106,7 @@ class Server:
         async with Server(handler) as server:
             await request(b'GET', server.url)
 
-    `handler(reader, writer)` is called for each connection; when it ends, the connection is closed.
+    `handler(reader, writer)` is called for each connection, which is closed when it ends.
     `connections` counts them.
     """
 
@@ -198,8 +199,8 @@ class Dns(asyncio.DatagramProtocol):
     """A DNS server on a loopback UDP port, whose records a test changes.
 
     `records` maps a name to a list of addresses, to `('CNAME', name)`, to a response code, or to
-    `None`: no answer at all. `get_resolver` is the hook for Pool, that makes an aiodnsresolver that
-    asks this server alone.
+    `None`: no answer at all. `get_resolver` is the hook for Pool: an aiodnsresolver that asks this
+    server alone.
     """
 
     def __init__(self, records=(), ttl=60, seconds=0.5, tries=2):
@@ -223,8 +224,8 @@ class Dns(asyncio.DatagramProtocol):
         if found is None:
             return
         code, answers = (found, ()) if isinstance(found, int) else (0, self.answers(query, found))
-        message = aiodnsresolver.Message(query.qid, aiodnsresolver.RESPONSE, 0, 0, 0, 1, 1, 0, code,
-                                         query.qd, answers, (), ())
+        message = aiodnsresolver.Message(
+            query.qid, aiodnsresolver.RESPONSE, 0, 0, 0, 1, 1, 0, code, query.qd, answers, (), ())
         self.transport.sendto(aiodnsresolver.pack(message), addr)
 
     def answers(self, query, found):
