@@ -776,13 +776,13 @@ def _combined(headers):
 
 def _message_body_length(method, version, code, fields):
     """Gives the length of the content in bytes, or _CHUNKED, or _UNTIL_CLOSE (RFC 9112 6.3)."""
-    # Rule 1. D3: a 204 goes on to its content-length
-    if method == b'HEAD' or code == b'304':
-        return 0
-
-    # Rule 2 is about CONNECT, which is never sent. After a 101 comes another protocol
+    # After a 101 comes another protocol, whatever the method was (RFC 9110 15.2.2)
     if code == b'101':
         return _UNTIL_CLOSE
+
+    # Rule 1. D3: a 204 goes on to its content-length. Rule 2 is about CONNECT, never sent
+    if method == b'HEAD' or code == b'304':
+        return 0
 
     # Rules 3 and 4. D5, D6
     coding = fields.get(b'transfer-encoding')
