@@ -647,8 +647,11 @@ def _check_request_framing(http_version, fields):
     elif http_version == b'HTTP/1.0':
         raise ValueError('expected no transfer-encoding in HTTP/1.0; got one')
 
-    elif coding.rpartition(b',')[2].strip(b' \t').lower() != b'chunked':
-        raise ValueError(f'expected transfer-encoding to end in chunked; got {_quoted(coding)}')
+    else:
+        *others, last = [token.strip(b' \t').lower() for token in coding.split(b',')]
+        if last != b'chunked' or b'chunked' in others:
+            raise ValueError(
+                f'expected transfer-encoding to end in chunked, once; got {_quoted(coding)}')
 
 
 def _request_head(http_version, method, parsed_url, params, headers):
