@@ -907,7 +907,7 @@ def _decode_chunked(data, limit):
         yield data[at:at + size]
         at += size
 
-        while data[at:] in (b'', b'\r'):
+        while data[at:at + 2] in (b'', b'\r'):
             data, at = data[at:] + (yield from _more('CRLF after a chunk')), 0
         if data[at:at + 2] != b'\r\n':
             raise HttpDataError(f'expected CRLF after a chunk; got {_quoted(data[at:])}')
