@@ -535,6 +535,7 @@ _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")               # RFC 9110 5
 _FORBIDDEN = re.compile(rb'[\r\n\0]')                               # RFC 9110 5.5
 _LENGTH = re.compile(rb'0*([0-9]{1,18})')                           # RFC 9110 8.6, in a sane range
 _HOST = re.compile(r'[0-9a-z_\-.]+')                                # as names are, and with _
+_BRACKETED = re.compile(r'\[[^\[\]]*\](?::[^\[\]]*)?')              # RFC 3986 3.2.2
 _NOT_IN_PATH = re.compile(                                          # RFC 3986 3.3, D2
     rb"%(?![0-9A-Fa-f]{2})|[^%A-Za-z0-9\-._~!$&'()*,;=:@/]")
 _NOT_IN_QUERY = re.compile(                                         # RFC 3986 3.4
@@ -598,6 +599,9 @@ def _parse_host(parsed_url):
     """Gives (host, whether it is an address): in punycode, an address without brackets."""
     hostname = parsed_url.hostname or ''
     if '[' in parsed_url.netloc:
+        if not _BRACKETED.fullmatch(parsed_url.netloc.rpartition('@')[2]):
+            raise ValueError('expected url with nothing but a port beside the brackets of its '
+                             f'host; got {parsed_url.netloc!r}')
         if '%' in hostname:
             raise ValueError(f'expected an IPv6 address without a zone; got {hostname!r}')
         return str(ipaddress.IPv6Address(hostname)), True
