@@ -618,7 +618,12 @@ def _parse_host(parsed_url):
 def _checked_fields(http_version, headers):
     """Gives those fields that frame the request, after a look at all of them."""
     fields = {}
-    for name, value in headers:
+    for field in headers:
+        try:
+            name, value = field
+        except (TypeError, ValueError):
+            raise ValueError('expected header fields as pairs of bytes; '
+                             f'got {type(field).__name__}') from None
         if not isinstance(name, bytes) or not isinstance(value, bytes):
             raise ValueError(f'expected header fields as pairs of bytes; got {name!r} '
                              f'with a value of {type(value).__name__}')
