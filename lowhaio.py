@@ -1254,6 +1254,7 @@ async def _send_unless_answered(connection, body, send):
                         f'got the end of the stream after {_quoted(connection.unread)}')
                 connection.unread += data
                 head = _response_head(connection.unread, connection.head_limit)
+            connection.unread = b''     # it is in head, and not for the next request
         except _WOULD_BLOCK:
             return
         except Exception as exception:
