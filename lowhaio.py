@@ -1182,9 +1182,10 @@ class _Connection:
         if self._waiter is None:
             return
 
-        if self._deadline <= self.loop.time():
-            self._on_readable()         # bytes that have arrived win, and are progress
-        if not self._waiter.done() and self._deadline <= self.loop.time():
+        is_late = self._deadline <= self.loop.time()
+        if is_late:
+            self._on_readable()         # bytes that have arrived win
+        if is_late and not self._waiter.done():
             self._waiter.set_exception(TimeoutError(f'no bytes within {self.timeout} s'))
         else:
             self._timer = self.loop.call_at(self._deadline, self._on_timer)
