@@ -1132,7 +1132,7 @@ class _Connection:
         if is_likely or (self.is_tls and self.sock.pending()):
             self._ready += 1
             if self._ready % _MAX_READY == 0:
-                await asyncio.sleep(0)
+                await self._give_way()
             try:
                 return self.sock.recv(self.bufsize)
             except _WOULD_BLOCK:
@@ -1148,6 +1148,17 @@ class _Connection:
             return await self._waiter
         finally:
             self._waiter = None
+
+    async def _give_way(self):
+        """Lets other tasks run, none of which may read meanwhile."""
+        self._waiter = self.loop.create_future()
+        self._waiter.set_result(None)
+        try:
+            await asyncio.sleep(0)
+        finally:
+            self._waiter = None
+        if self.sock is None:
+            raise HttpDataError('expected an open body; got one that was closed meanwhile')
 
     def start_reading(self):
         if not self._is_reading:
