@@ -56,6 +56,7 @@ import aiodnsresolver
 _MAX_INTERIM_RESPONSES = 64    # D7: many times what servers send, and no endless loop
 _MAX_KEPT_SESSIONS = 256       # TLS sessions, of some kB each
 _MAX_READY = 16                # reads or writes in a row, before other tasks get their turn
+_MAX_CHUNKS = 256              # likewise, of the chunks of one read, of which there can be thousands
 _MAX_QUOTED = 80               # bytes of what a peer sent that an error text quotes
 
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -1019,13 +1020,14 @@ class _RequestBody:
 class _ResponseBody:
     """What the caller of request iterates. Unless read to its end, it closes its connection."""
 
-    __slots__ = ('_connection', '_decoder', '_release', '_ahead')
+    __slots__ = ('_connection', '_decoder', '_release', '_ahead', '_ready')
 
     def __init__(self, connection, decoder, release):
         self._connection = connection
         self._decoder = decoder         # None once the last byte has been read
         self._release = release
         self._ahead = None              # the next chunk: the end is seen before the last is given
+        self._ready = 0                 # chunks that were there without waiting
         self._advance(None)
 
     def __aiter__(self):
@@ -1033,6 +1035,11 @@ class _ResponseBody:
 
     async def __anext__(self):
         try:
+            if self._ahead is not None and self._decoder is not None:
+                self._ready += 1
+                if self._ready % _MAX_CHUNKS == 0:
+                    await asyncio.sleep(0)
+
             while self._ahead is None:
                 if self._decoder is None:
                     raise StopAsyncIteration
@@ -1046,7 +1053,8 @@ class _ResponseBody:
         except StopAsyncIteration:
             raise
         except BaseException as exception:
-            self._connection.close(exception)
+            if self._decoder is not None:       # else the connection serves others by now
+                self._connection.close(exception)
             if isinstance(exception, HttpError) or not isinstance(exception, Exception):
                 raise
             raise _error(HttpDataError, self._connection, 'body', exception) from exception
