@@ -49,6 +49,7 @@ import ssl
 import sys
 import types
 import urllib.parse
+import warnings
 import weakref
 
 import aiodnsresolver
@@ -958,12 +959,13 @@ def _quoted(raw):
 class _RequestBody:
     """What send_body calls and iterates: the caller's body, counted (RFC 9112 6.2)."""
 
-    __slots__ = ('_body', '_iterator', '_left', '_ready')
+    __slots__ = ('_body', '_is_framed', '_iterator', '_left', '_ready')
 
     def __init__(self, body, fields):
         self._body = body
         self._iterator = None
         self._left = int(fields.get(b'content-length', 0))      # bytes, or None if not counted
+        self._is_framed = b'content-length' in fields
         if b'transfer-encoding' in fields:
             self._left = None
         self._ready = 0
@@ -996,16 +998,17 @@ class _RequestBody:
 
         if self._left is not None:
             if size > self._left:
-                raise HttpDataError(f'expected {self._left} more bytes of the request body, '
-                                    f'by its content-length; got {size}')
+                by = f'{self._left} more bytes, by its content-length' if self._is_framed else \
+                    'none without a content-length or transfer-encoding in headers'
+                raise HttpDataError(f'expected of the request body {by}; got {size} bytes')
             self._left -= size
         return chunk
 
     def check_complete(self):
         """Raises if bytes are missing. A body that was never called is the affair of its hook."""
         if self._iterator is not None and self._left:
-            raise HttpDataError(f'expected {self._left} more bytes of the request body, '
-                                f'by its content-length; got its end')
+            raise HttpDataError(f'expected of the request body {self._left} more bytes, '
+                                'by its content-length; got its end')
 
     async def aclose(self):
         """Closes the caller's iterator, so that the `finally` of a generator has run."""
@@ -1236,6 +1239,12 @@ class _Connection:
             with contextlib.suppress(OSError, ValueError):
                 sock.unwrap()           # the closure alert, RFC 9112 9.8; the session stays good
         sock.close()
+
+    def __del__(self):
+        if self.sock is not None:
+            warnings.warn(f'unclosed connection to {self.origin.host}: await the close() of its '
+                          'Pool before the event loop ends', ResourceWarning, source=self)
+            self.close('it was never closed')
 
 
 # Socket I/O. Everything else that waits.
