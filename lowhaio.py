@@ -456,7 +456,8 @@ def Pool(
     def release(connection, rest):
         """Keeps the connection or closes it: the last byte of its response has been read."""
         connection.log('Body received on %s', connection.sock)
-        remember_session(connection)
+        if connection.is_tls:
+            remember_session(connection)
         if rest:
             connection.close('bytes came after the end of the message')
         elif connection.keep_seconds > 0 and not is_closed \
@@ -476,10 +477,10 @@ def Pool(
 
     def on_idle_readable(connection):
         """Closes the idle connection, unless all that came is a TLS session ticket."""
-        if connection.is_alive():
-            remember_session(connection)
-        else:
+        if not connection.is_alive():
             close_idle(connection, 'the peer closed it or sent bytes while it was idle')
+        elif connection.is_tls:
+            remember_session(connection)
 
     def close_idle(connection, why):
         connection.origin.idle.pop(connection).cancel()
@@ -487,7 +488,7 @@ def Pool(
 
     def remember_session(connection):
         """Keeps the TLS session for the next connection. TLS 1.3 gives it after the handshake."""
-        if connection.is_tls and not connection.has_session and not is_closed:
+        if not connection.has_session and not is_closed:
             session = connection.sock.session
             connection.has_session = session is not None and bool(session.has_ticket or session.id)
             if connection.has_session:
@@ -1120,7 +1121,7 @@ class _Connection:
     async def receive_head(self):
         """Gives what _response_head does. It waits before it reads: there can be no answer yet."""
         data, self.unread = self.unread, b''
-        head = _response_head(data, self.head_limit)
+        head = _response_head(data, self.head_limit) if data else None
         while head is None:
             more = await self.receive(is_likely=data != b'')
             if not more:
