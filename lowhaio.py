@@ -1372,8 +1372,9 @@ def timeout(loop, max_time):
 
     def reset():
         nonlocal timer
-        timer.cancel()
-        timer = loop.call_later(max_time, interrupt)
+        if timer is not None:           # else the block is over
+            timer.cancel()
+            timer = loop.call_later(max_time, interrupt)
 
     is_ended = False
     try:
@@ -1382,6 +1383,7 @@ def timeout(loop, max_time):
             is_ended = True
     finally:
         timer.cancel()
+        timer = None
 
     if not is_ended:
         raise TimeoutError(f'expected an end within {max_time} s; got none')
