@@ -341,12 +341,13 @@ def Pool(
 
         connection.log = log
         sock = connection.sock
-        kind = HttpConnectionError
+        kind, is_header_sent = HttpConnectionError, False
         try:
             sock_pre_message(sock)
             kind = HttpDataError
             await send_header(logger, loop, sock, socket_timeout,
                               http_version, method, target.parsed, params, headers)
+            is_header_sent = True
             log('Header sent on %s', sock)
 
             head, is_sent = None, True
@@ -372,8 +373,10 @@ def Pool(
 
         except BaseException as exception:
             connection.close(exception)
-            if isinstance(exception, HttpError) or not isinstance(exception, Exception):
+            if isinstance(exception, HttpDataError) or not isinstance(exception, Exception):
                 raise
+            if isinstance(exception, HttpConnectionError) and not is_header_sent:
+                kind, exception = HttpConnectionError, exception.__cause__ or exception
             raise _error(kind, connection, 'request', exception) from exception
 
     async def resolve_addresses(origin, log, get_resolver_logger_adapter):
