@@ -115,8 +115,8 @@ async def buffered(body):
 
 async def empty_async_iterator():
     """The body of a request that has none: an async generator function that yields nothing."""
-    for _ in ():
-        yield b''
+    return
+    yield
 
 
 # Logging. Everything is at DEBUG, but for what the resolver says.
@@ -1053,8 +1053,7 @@ class _ResponseBody:
                 self._advance(await self._connection.receive())
 
             chunk, self._ahead = self._ahead, None
-            if self._decoder is not None:
-                self._advance(None)
+            self._advance(None)
             return chunk
 
         except StopAsyncIteration:
