@@ -1071,7 +1071,8 @@ class _ResponseBody:
             self._ahead = self._decoder.send(data)
         except StopIteration as stop:
             self._decoder = None
-            self._release(self._connection, stop.value)
+            if self._connection.sock is not None:       # a cancellation may have closed it
+                self._release(self._connection, stop.value)
 
     async def aclose(self):
         """Closes the connection, unless the body has been read to its end."""
