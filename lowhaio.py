@@ -1217,14 +1217,31 @@ class _Connection:
             self._timer = self.loop.call_at(self._deadline, self._on_timer)
 
     def is_alive(self):
-        """Reads without waiting: nothing is there. TLS session tickets do not count."""
+        """Reads without waiting: nothing is there. TLS session tickets do not count.
+
+        Part of a TLS record does, since its rest would be taken for the next response.
+        """
         try:
+            if self.is_tls and self._has_part_of_record():
+                return False
             self.sock.recv(1)
         except _WOULD_BLOCK:
             return True
         except OSError:
             pass
         return False
+
+    def _has_part_of_record(self):
+        """Looks below TLS, at what has arrived but was not read (RFC 8446 5.1)."""
+        try:
+            records = socket.socket.recv(self.sock, 65536, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+
+        at = 0
+        while at < len(records):
+            at += 5 + int.from_bytes(records[at + 3:at + 5], 'big')
+        return at > len(records)
 
     def close(self, why):
         """Closes the socket, once, and leaves no reader and no timer."""
