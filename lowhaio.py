@@ -58,6 +58,7 @@ _MAX_INTERIM_RESPONSES = 64    # D7: many times what servers send, and no endles
 _MAX_KEPT_SESSIONS = 256       # TLS sessions, of some kB each
 _MAX_READY = 16                # reads or writes in a row, before other tasks get their turn
 _MAX_CHUNKS = 256              # likewise, of the chunks of one read, of which there can be thousands
+_TLS_RECORD = 16384            # bytes of content in one TLS record (RFC 8446 5.1)
 _MAX_QUOTED = 80               # bytes of what a peer sent that an error text quotes
 
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -461,7 +462,7 @@ def Pool(
         connection.log('Body received on %s', connection.sock)
         if connection.is_tls:
             remember_session(connection)
-        if rest:
+        if rest or (connection.is_tls and connection.sock.pending()):
             connection.close('bytes came after the end of the message')
         elif connection.keep_seconds > 0 and not is_closed \
                 and connection.address in connection.origin.addresses:
@@ -1219,29 +1220,19 @@ class _Connection:
     def is_alive(self):
         """Reads without waiting: nothing is there. TLS session tickets do not count.
 
-        Part of a TLS record does, since its rest would be taken for the next response.
+        Part of a TLS record does count: its rest would be taken for the next response.
         """
         try:
-            if self.is_tls and self._has_part_of_record():
-                return False
+            if self.is_tls:
+                below_tls = socket.socket.recv(self.sock, 4 * _TLS_RECORD, socket.MSG_PEEK)
+                if not _ends_with_record(below_tls):
+                    return False
             self.sock.recv(1)
         except _WOULD_BLOCK:
             return True
         except OSError:
             pass
         return False
-
-    def _has_part_of_record(self):
-        """Looks below TLS, at what has arrived but was not read (RFC 8446 5.1)."""
-        try:
-            records = socket.socket.recv(self.sock, 65536, socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-
-        at = 0
-        while at < len(records):
-            at += 5 + int.from_bytes(records[at + 3:at + 5], 'big')
-        return at > len(records)
 
     def close(self, why):
         """Closes the socket, once, and leaves no reader and no timer."""
@@ -1266,6 +1257,14 @@ class _Connection:
             warnings.warn(f'unclosed connection to {self.origin.host}: await the close() of its '
                           'Pool before the event loop ends', ResourceWarning, source=self)
             self.close('it was never closed')
+
+
+def _ends_with_record(data):
+    """Whether the bytes are whole TLS records (RFC 8446 5.1)."""
+    at = 0
+    while at < len(data):
+        at += 5 + int.from_bytes(data[at + 3:at + 5], 'big')
+    return at == len(data)
 
 
 # Socket I/O. Everything else that waits.
@@ -1529,16 +1528,8 @@ async def _send_rest(loop, sock, socket_timeout, data):
     fileno = sock.fileno()
     waiter = None
     deadline = loop.time() + socket_timeout
-    loop.add_writer(fileno, lambda: _wake(waiter))
     try:
         while True:
-            waiter = loop.create_future()
-            timer = loop.call_at(deadline, _wake, waiter)
-            try:
-                await waiter
-            finally:
-                timer.cancel()
-
             for _ in range(_MAX_READY):
                 sent = _send_now(sock, data)
                 if not sent:
@@ -1550,6 +1541,15 @@ async def _send_rest(loop, sock, socket_timeout, data):
 
             if loop.time() >= deadline:
                 raise TimeoutError(f'no bytes taken within {socket_timeout} s')
+
+            if waiter is None:
+                loop.add_writer(fileno, lambda: _wake(waiter))
+            waiter = loop.create_future()
+            timer = loop.call_at(deadline, _wake, waiter)
+            try:
+                await waiter
+            finally:
+                timer.cancel()
     finally:
         loop.remove_writer(fileno)
 
@@ -1563,7 +1563,12 @@ def _send_now(sock, data):
 
 
 def _send(sock, data):
-    """Sends some bytes. What a peer wants that renegotiates TLS is refused, as by many clients."""
+    """Sends some bytes. What a peer wants that renegotiates TLS is refused, as by many clients.
+
+    One TLS record at most, since of more, the SSL socket says "none" until all of them are out.
+    """
+    if len(data) > _TLS_RECORD and isinstance(sock, ssl.SSLSocket):
+        data = memoryview(data)[:_TLS_RECORD]
     try:
         return sock.send(data)
     except ssl.SSLWantReadError as error:
