@@ -57,7 +57,7 @@ import aiodnsresolver
 _MAX_INTERIM_RESPONSES = 64    # D7: many times what servers send, and no endless loop
 _MAX_KEPT_SESSIONS = 256       # TLS sessions, of some kB each
 _MAX_READY = 16                # reads or writes in a row, before other tasks get their turn
-_MAX_CHUNKS = 256              # likewise, of the chunks of one read, of which there can be thousands
+_MAX_CHUNKS = 256              # likewise, of the chunks of one read: there can be thousands
 _TLS_RECORD = 16384            # bytes of content in one TLS record (RFC 8446 5.1)
 _MAX_QUOTED = 80               # bytes of what a peer sent that an error text quotes
 
@@ -709,26 +709,24 @@ _UNTIL_CLOSE = 'until close'
 
 
 def _response_head(data, limit):
-    """Gives (version, code, fields, rest) of the final response, where rest is what comes after.
+    """Gives (version, code, fields, rest) of an interim or final response; rest is what follows.
 
-    Gives None if more bytes are needed. Each header section may have `limit` bytes.
+    Gives None if more bytes are needed. Status line and header section may have `limit` bytes.
     """
-    for _ in range(_MAX_INTERIM_RESPONSES + 1):
-        end = data.find(b'\r\n\r\n')
-        if end == -1:
-            if data[:5] != b'HTTP/'[:len(data)]:
-                raise HttpDataError(f'expected a status line; got {_quoted(data)}')
-            _check_section_so_far('header section', data, limit)
-            return None
+    end = data.find(b'\r\n\r\n')
+    if end == -1:
+        if data[:5] != b'HTTP/'[:len(data)]:
+            raise HttpDataError(f'expected a status line; got {_quoted(data)}')
+        _check_section_so_far('header section', data, limit)
+        return None
 
-        _check_section_length('header section', end + 4, limit)
-        version, code, headers = _parse_head(data[:end])
-        data = data[end + 4:]
-        if code[:1] != b'1' or code == b'101':
-            return version, code, headers, data
+    _check_section_length('header section', end + 4, limit)
+    return *_parse_head(data[:end]), data[end + 4:]
 
-    raise HttpDataError(     # D7
-        f'expected a final response after {_MAX_INTERIM_RESPONSES} interim ones; got another')
+
+def _is_interim(code):
+    """RFC 9110 15.2. After a 101 comes another protocol, so it is final."""
+    return code[:1] == b'1' and code != b'101'
 
 
 def _check_section_so_far(section, data, limit):
@@ -1068,6 +1066,8 @@ class _ResponseBody:
 
     def _advance(self, data):
         """Lets the decoder go on, with the bytes that it asked for or else None."""
+        if self._decoder is None:
+            raise HttpDataError('expected an open body; got one that another task has closed')
         try:
             self._ahead = self._decoder.send(data)
         except StopIteration as stop:
@@ -1098,8 +1098,8 @@ class _Connection:
     """
 
     __slots__ = ('loop', 'sock', 'fileno', 'is_tls', 'origin', 'address', 'bufsize', 'head_limit',
-                 'timeout', 'log', 'keep_seconds', 'has_session', 'on_unasked', 'unread',
-                 '_is_reading', '_waiter', '_deadline', '_timer', '_ready')
+                 'timeout', 'log', 'keep_seconds', 'has_session', 'on_unasked', 'unparsed',
+                 'interim_responses', '_is_reading', '_waiter', '_deadline', '_timer', '_ready')
 
     def __init__(self, loop, sock, origin, address, bufsize, head_limit, timeout):
         self.loop = loop
@@ -1115,7 +1115,8 @@ class _Connection:
         self.keep_seconds = 0           # how long it may be idle after the response
         self.has_session = False        # whether its TLS session has been remembered
         self.on_unasked = None          # called with self when bytes come that nobody waits for
-        self.unread = b''               # bytes that came while the request was being sent
+        self.unparsed = b''             # the part of a response head that has come
+        self.interim_responses = 0      # that came before it
         self._is_reading = False        # whether the reader is registered
         self._waiter = None             # the future that the next bytes go to
         self._deadline = 0              # when that future gets a TimeoutError; loop time
@@ -1123,18 +1124,32 @@ class _Connection:
         self._ready = 0                 # reads that found bytes without waiting
 
     async def receive_head(self):
-        """Gives what _response_head does. It waits before it reads: there can be no answer yet."""
-        data, self.unread = self.unread, b''
-        head = _response_head(data, self.head_limit) if data else None
+        """Gives the final _response_head. It waits before it reads: there can be no answer yet."""
+        head = None
         while head is None:
-            more = await self.receive(is_likely=data != b'')
-            if not more:
-                raise HttpConnectionClosedError(
-                    f'{self.origin.host} at {self.address}: expected a response; '
-                    f'got the end of the stream after {_quoted(data)}')
-            data += more
-            head = _response_head(data, self.head_limit)
+            head = self.parse_head(await self.receive(is_likely=self.unparsed != b''))
         return head
+
+    def parse_head(self, data):
+        """Gives the final _response_head if all of it has come by now, or else None."""
+        if not data:
+            raise HttpConnectionClosedError(
+                f'{self.origin.host} at {self.address}: expected a response; '
+                f'got the end of the stream after {_quoted(self.unparsed)}')
+
+        self.unparsed += data
+        while head := _response_head(self.unparsed, self.head_limit):
+            self.unparsed = b''
+            if not _is_interim(head[1]):
+                self.interim_responses = 0
+                return head
+
+            self.unparsed = head[3]
+            self.interim_responses += 1
+            if self.interim_responses > _MAX_INTERIM_RESPONSES:         # D7
+                raise HttpDataError(f'expected a final response after {_MAX_INTERIM_RESPONSES} '
+                                    'interim ones; got another')
+        return None
 
     async def receive(self, is_likely=True):
         """Gives the next bytes, or b'' at the end of the stream.
@@ -1145,7 +1160,7 @@ class _Connection:
         if self.sock is None or self._waiter is not None:
             raise HttpDataError('expected an open body with one reader; got one that had been '
                                 'closed, or that another task is reading')
-        if is_likely or (self.is_tls and self.sock.pending()):
+        if is_likely:
             self._ready += 1
             if self._ready % _MAX_READY == 0:
                 await self._give_way()
@@ -1255,7 +1270,7 @@ class _Connection:
     def __del__(self):
         if self.sock is not None:
             warnings.warn(f'unclosed connection to {self.origin.host}: await the close() of its '
-                          'Pool before the event loop ends', ResourceWarning, source=self)
+                          'Pool before the event loop ends', ResourceWarning, 1, source=self)
             self.close('it was never closed')
 
 
@@ -1296,14 +1311,7 @@ async def _send_unless_answered(connection, body, send):
         nonlocal head, failure
         try:
             while head is None:
-                data = connection.sock.recv(connection.bufsize)
-                if not data:
-                    raise HttpConnectionClosedError(
-                        f'{connection.origin.host} at {connection.address}: expected a response; '
-                        f'got the end of the stream after {_quoted(connection.unread)}')
-                connection.unread += data
-                head = _response_head(connection.unread, connection.head_limit)
-            connection.unread = b''     # it is in head, and not for the next request
+                head = connection.parse_head(connection.sock.recv(connection.bufsize))
         except _WOULD_BLOCK:
             return
         except Exception as exception:
@@ -1463,6 +1471,8 @@ def _try_connect(sock, address):
     try:
         sock.connect(address)
     except OSError as error:
+        if error.errno == errno.EAGAIN:         # a full Unix socket, which no event will announce
+            raise ConnectionError('expected the peer to have room; got EAGAIN') from error
         if error.errno != errno.EISCONN:        # what some systems say after success
             raise
 
@@ -1528,6 +1538,10 @@ async def _send_rest(loop, sock, socket_timeout, data):
     fileno = sock.fileno()
     waiter = None
     deadline = loop.time() + socket_timeout
+
+    def on_writable():
+        _wake(waiter)
+
     try:
         while True:
             for _ in range(_MAX_READY):
@@ -1543,7 +1557,7 @@ async def _send_rest(loop, sock, socket_timeout, data):
                 raise TimeoutError(f'no bytes taken within {socket_timeout} s')
 
             if waiter is None:
-                loop.add_writer(fileno, lambda: _wake(waiter))
+                loop.add_writer(fileno, on_writable)
             waiter = loop.create_future()
             timer = loop.call_at(deadline, _wake, waiter)
             try:
