@@ -1001,16 +1001,16 @@ class _RequestBody:
 
         if self._left is not None:
             if size > self._left:
-                by = f'{self._left} more bytes, by its content-length' if self._is_framed else \
-                    'none without a content-length or transfer-encoding in headers'
-                raise HttpDataError(f'expected of the request body {by}; got {size} bytes')
+                expected = f'{self._left} more bytes of the request body, by its content-length' \
+                    if self._is_framed else 'a content-length or transfer-encoding in headers'
+                raise HttpDataError(f'expected {expected}; got {size} bytes of body')
             self._left -= size
         return chunk
 
     def check_complete(self):
         """Raises if bytes are missing. A body that was never called is the affair of its hook."""
         if self._iterator is not None and self._left:
-            raise HttpDataError(f'expected of the request body {self._left} more bytes, '
+            raise HttpDataError(f'expected {self._left} more bytes of the request body, '
                                 'by its content-length; got its end')
 
     async def aclose(self):
@@ -1544,7 +1544,7 @@ async def _send_rest(loop, sock, socket_timeout, data):
 
     try:
         while True:
-            for _ in range(_MAX_READY):
+            for _ in range(_MAX_READY // 2):        # since others have been sent in this turn
                 sent = _send_now(sock, data)
                 if not sent:
                     break
