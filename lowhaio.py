@@ -756,8 +756,8 @@ def _parse_head(raw_head):
 def _split_lines(raw_section):
     """Splits at CRLF, and refuses any other CR and LF, and NUL (RFC 9112 2.2, RFC 9110 5.5)."""
     lines = raw_section.split(b'\r\n')
-    if not raw_section.count(b'\r') == raw_section.count(b'\n') == len(lines) - 1 \
-            or b'\0' in raw_section:
+    clean = raw_section.translate(None, b'\r\n\0')
+    if len(raw_section) - len(clean) != 2 * (len(lines) - 1):
         raise HttpDataError(f'expected lines that end in CRLF, without other CR, LF and NUL; '
                             f'got {_quoted(raw_section)}')
     return lines
