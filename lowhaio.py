@@ -821,9 +821,10 @@ def _message_body_length(method, version, code, fields):
 
 def _parse_content_length(raw_value):
     """Gives the number; a list of identical ones counts as one (RFC 9110 8.6)."""
-    first, *others = raw_value.split(b',')
-    match = _LENGTH.fullmatch(first.strip(b' \t'))
-    if not match or any(other.strip(b' \t') != first.strip(b' \t') for other in others):
+    values = {raw_value} if raw_value.isdigit() else {
+        value.strip(b' \t') for value in raw_value.split(b',')}
+    match = _LENGTH.fullmatch(values.pop())
+    if not match or values:
         raise HttpDataError(f'expected content-length as one number; got {_quoted(raw_value)}')
     return int(match[1])
 
