@@ -767,18 +767,23 @@ def _parse_field_lines(raw_lines):
     """Gives the fields as pairs (lower-case name, value) (RFC 9112 5)."""
     fields = []
     for raw_line in raw_lines:
-        raw_name, colon, raw_value = raw_line.partition(b':')
         try:
-            fields.append((_lower_token(raw_name), raw_value.strip(b' \t')))
+            fields.append(_parse_field_line(raw_line))
         except ValueError:
             if not fields or raw_line[:1] not in (b' ', b'\t'):
                 raise HttpDataError(f'expected a field line; got {_quoted(raw_line)}') from None
             name, value = fields[-1]                # obsolete line folding, RFC 9112 5.2
             fields[-1] = name, (value + b' ' + raw_line.strip(b' \t')).strip(b' \t')
-        else:
-            if not colon:
-                raise HttpDataError(f'expected a field line; got {_quoted(raw_line)}')
     return tuple(fields)
+
+
+@functools.lru_cache(maxsize=256)
+def _parse_field_line(raw_line):
+    """Gives (lower-case name, value). Cached, since most lines come again with each response."""
+    raw_name, colon, raw_value = raw_line.partition(b':')
+    if not colon:
+        raise ValueError('expected a colon; got none')
+    return _lower_token(raw_name), raw_value.strip(b' \t')
 
 
 def _combined(headers):
