@@ -47,6 +47,7 @@ import re
 import socket
 import ssl
 import sys
+import threading
 import types
 import urllib.parse
 import warnings
@@ -1089,7 +1090,7 @@ class _ResponseBody:
 
     def __del__(self):
         if self._decoder is not None:
-            self._connection.close('the response body was dropped before its end')
+            self._connection.drop('the response body was dropped before its end')
 
 
 # Connection. The one place that waits to read.
@@ -1105,10 +1106,12 @@ class _Connection:
 
     __slots__ = ('loop', 'sock', 'fileno', 'is_tls', 'origin', 'address', 'bufsize', 'head_limit',
                  'timeout', 'log', 'keep_seconds', 'has_session', 'on_unasked', 'unparsed',
-                 'interim_responses', '_is_reading', '_waiter', '_deadline', '_timer', '_ready')
+                 'interim_responses', 'thread', '_is_reading', '_waiter', '_deadline', '_timer',
+                 '_ready')
 
     def __init__(self, loop, sock, origin, address, bufsize, head_limit, timeout):
         self.loop = loop
+        self.thread = threading.get_ident()         # the loop's
         self.sock = sock                # None when closed
         self.fileno = sock.fileno()
         self.is_tls = isinstance(sock, ssl.SSLSocket)
@@ -1255,6 +1258,13 @@ class _Connection:
             pass
         return False
 
+    def drop(self, why):
+        """Closes, from any thread: the garbage collector runs in one that happens to allocate."""
+        if threading.get_ident() == self.thread or self.loop.is_closed():
+            self.close(why)
+        else:
+            self.loop.call_soon_threadsafe(self.close, why)
+
     def close(self, why):
         """Closes the socket, once, and leaves no reader and no timer."""
         sock, self.sock = self.sock, None
@@ -1340,7 +1350,9 @@ async def _send_unless_answered(connection, body, send):
         if not is_cut_off and not interrupt.is_fired:
             raise
         if is_cut_off and head is None and failure is None:
-            head = await _last_words(connection, exception)
+            head = _last_words(connection)
+            if head is None:
+                raise
     finally:
         connection.on_unasked = None
 
@@ -1349,13 +1361,17 @@ async def _send_unless_answered(connection, body, send):
     return head, is_sent
 
 
-async def _last_words(connection, exception):
-    """Gives the answer of a peer that closed while it was sent to, if it had answered."""
-    connection.on_unasked = None        # from here on, all bytes go to receive_head
-    try:
-        return await connection.receive_head()
-    except Exception:
-        raise exception from None
+def _last_words(connection):
+    """Gives the answer of a peer that closed while it was sent to, or None.
+
+    If there is one it has arrived: to wait would be to wait for a peer that is still there, when
+    it is the hook that sends the body that had to do with another one.
+    """
+    head = None
+    with contextlib.suppress(Exception):
+        while head is None:
+            head = connection.parse_head(connection.sock.recv(connection.bufsize))
+    return head
 
 
 class _Interrupt:

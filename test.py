@@ -10,17 +10,57 @@ Every asynchronous test runs in a loop of its own, and fails if it leaves anythi
 in_loop.
 """
 
+import array
 import asyncio
+import collections
 import contextlib
+import errno
 import functools
 import gc
+import gzip
+import hashlib
+import inspect
 import ipaddress
+import itertools
+import json
+import logging
+import math
 import os
+import pathlib
+import queue
+import random
+import re
+import resource
+import shutil
+import signal
+import socket
 import ssl
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import types
+import urllib.parse
+from random import Random
+from typing import NamedTuple
 
 import aiodnsresolver
+import aiofastforward
+import botocore.auth
+import botocore.awsrequest
+import botocore.credentials
+import hypothesis
+import hypothesis.strategies as st
+import lowhaio_aws_sigv4
+import lowhaio_aws_sigv4_unsigned_payload
+import lowhaio_chunked
+import lowhaio_redirect
+import lowhaio_retry
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 import lowhaio
 
@@ -43,6 +83,7 @@ def in_loop(test):
     @functools.wraps(test)
     def run(*args, **kwargs):
         gc.collect()
+        gc.freeze()             # else each collection of this test looks at all of pytest again
         with asyncio.Runner(loop_factory=new_loop) as runner:
             runner.run(checked(test(*args, **kwargs)))
 
@@ -138,6 +179,10 @@ class Server:
 
     async def __aexit__(self, *_):
         self.server.close()
+        await self.stop()
+
+    async def stop(self):
+        """Ends what handlers are still at work."""
         tasks = list(self.tasks)
         for task in tasks:
             task.cancel()
@@ -286,3 +331,6704 @@ async def test_name_is_resolved_by_a_real_resolver():
         assert (await get(request, url))[0] == b'200'
         assert dns.queries == ['example.test']
         assert server.connections == 1
+
+
+# The public names.
+
+def shape(function):
+    """Gives (name, default) of each parameter, or the name alone if it has no default."""
+    parameters = inspect.signature(function).parameters.values()
+    assert {parameter.kind.name for parameter in parameters} <= {'POSITIONAL_OR_KEYWORD'}
+    return [parameter.name if parameter.default is inspect.Parameter.empty
+            else (parameter.name, parameter.default) for parameter in parameters]
+
+
+def test_public_names_are_these_and_no_others():
+    public = {name for name, value in vars(lowhaio).items()
+              if not name.startswith('_') and not inspect.ismodule(value)}
+    assert public == {
+        'Pool', 'streamed', 'buffered', 'empty_async_iterator',
+        'HttpError', 'HttpConnectionError', 'HttpDnsError', 'HttpTlsError',
+        'HttpDataError', 'HttpConnectionClosedError', 'HttpHeaderTooLong',
+        'HttpLoggerAdapter', 'get_logger_adapter_default', 'get_resolver_logger_adapter_default',
+        'get_nonblocking_sock', 'set_tcp_cork', 'unset_tcp_cork',
+        'send_header_tuples_of_bytes', 'send_body_async_gen_bytes', 'send_all', 'timeout'}
+    assert all(inspect.getdoc(getattr(lowhaio, name)) for name in public)
+
+
+@in_loop
+async def test_parameters_have_these_names_defaults_and_order():
+    *first, connect_timeout = shape(lowhaio.Pool)
+    hooks = dict(parameter for parameter in first if parameter[0].startswith('sock_'))
+    assert first == [
+        ('get_dns_resolver', aiodnsresolver.Resolver),
+        ('get_sock', lowhaio.get_nonblocking_sock),
+        ('get_ssl_context', ssl.create_default_context),
+        ('sock_pre_message', hooks['sock_pre_message']),
+        ('sock_post_message', hooks['sock_post_message']),
+        ('send_header', lowhaio.send_header_tuples_of_bytes),
+        ('send_body', lowhaio.send_body_async_gen_bytes),
+        ('http_version', b'HTTP/1.1'),
+        ('keep_alive_timeout', 15),
+        ('recv_bufsize', 65536),
+        ('max_header_length', 16384),
+        ('socket_timeout', 10),
+        ('get_logger_adapter', lowhaio.get_logger_adapter_default),
+        ('get_resolver_logger_adapter', lowhaio.get_resolver_logger_adapter_default)]
+    assert connect_timeout == ('connect_timeout', 30)
+    assert hooks['sock_pre_message'](None) is hooks['sock_post_message'](None) is None
+
+    def get_adapter(extra):
+        return lowhaio.get_logger_adapter_default(extra)
+
+    request, close = lowhaio.Pool(get_logger_adapter=get_adapter)
+    assert shape(request) == [
+        'method', 'url', ('params', ()), ('headers', ()), ('body', lowhaio.empty_async_iterator),
+        ('body_args', ()), ('body_kwargs', ()), ('get_logger_adapter', get_adapter),
+        ('get_resolver_logger_adapter', lowhaio.get_resolver_logger_adapter_default)]
+    assert shape(close) == []
+    assert inspect.iscoroutinefunction(request)
+    assert inspect.iscoroutinefunction(close)
+    await close()
+
+
+@pytest.mark.parametrize(('function', 'parameters', 'is_coroutine'), [
+    (lowhaio.streamed, ['data'], False),
+    (lowhaio.buffered, ['body'], True),
+    (lowhaio.get_logger_adapter_default, ['extra'], False),
+    (lowhaio.get_resolver_logger_adapter_default, ['http_extra'], False),
+    (lowhaio.get_nonblocking_sock, [('family', socket.AF_INET)], False),
+    (lowhaio.set_tcp_cork, ['sock'], False),
+    (lowhaio.unset_tcp_cork, ['sock'], False),
+    (lowhaio.send_header_tuples_of_bytes,
+     ['logger', 'loop', 'sock', 'socket_timeout', 'http_version', 'method', 'parsed_url', 'params',
+      'headers'], True),
+    (lowhaio.send_body_async_gen_bytes,
+     ['logger', 'loop', 'sock', 'socket_timeout', 'body', 'body_args', 'body_kwargs'], True),
+    (lowhaio.send_all, ['loop', 'sock', 'socket_timeout', 'data'], True),
+    (lowhaio.timeout, ['loop', 'max_time'], False),
+])
+def test_hooks_have_these_parameters(function, parameters, is_coroutine):
+    assert shape(function) == parameters
+    assert inspect.iscoroutinefunction(function) == is_coroutine
+
+
+@pytest.mark.parametrize(('error', 'base'), [
+    (lowhaio.HttpError, Exception),
+    (lowhaio.HttpConnectionError, lowhaio.HttpError),
+    (lowhaio.HttpDnsError, lowhaio.HttpConnectionError),
+    (lowhaio.HttpTlsError, lowhaio.HttpConnectionError),
+    (lowhaio.HttpDataError, lowhaio.HttpError),
+    (lowhaio.HttpConnectionClosedError, lowhaio.HttpDataError),
+    (lowhaio.HttpHeaderTooLong, lowhaio.HttpDataError),
+])
+def test_error_classes_are_a_tree(error, base):
+    assert error.__bases__ == (base,)
+
+
+def test_every_numbered_deviation_is_in_the_code_and_in_a_row():
+    numbers = set(re.findall(r'^    (D\d) ', lowhaio.__doc__, re.M))
+    code = inspect.getsource(lowhaio).removeprefix(f'"""{lowhaio.__doc__}"""')
+    rows = [row[0] for row in REQUEST_TARGETS + HOST_FIELDS + RESPONSES]
+    assert numbers == set(re.findall(r'\bD\d\b', code)) == set(re.findall(r'\bD\d\b',
+        ' '.join(rows)))
+
+
+# Bodies.
+
+@in_loop
+async def test_streamed_yields_its_data_once_each_time_it_is_called():
+    data = bytearray(b'abc')
+    body = lowhaio.streamed(data)
+    for _ in range(2):
+        chunks = [chunk async for chunk in body()]
+        assert len(chunks) == 1
+        assert chunks[0] is data
+
+
+@in_loop
+async def test_buffered_joins_what_a_body_yields():
+    async def body():
+        for chunk in (b'ab', b'', bytearray(b'c'), memoryview(b'd')):
+            yield chunk
+
+    whole = await lowhaio.buffered(body())
+    assert (type(whole), whole) == (bytes, b'abcd')
+    assert await lowhaio.buffered(lowhaio.streamed(b'abc')()) == b'abc'
+
+
+@in_loop
+async def test_empty_async_iterator_yields_nothing():
+    assert inspect.isasyncgenfunction(lowhaio.empty_async_iterator)
+    assert await lowhaio.buffered(lowhaio.empty_async_iterator()) == b''
+
+
+# Logging.
+
+@pytest.mark.parametrize(('extra', 'prefix'), [
+    pytest.param({}, '[http] ', id='nothing is said of an empty extra'),
+    pytest.param(None, '[http] ', id='nothing is said of no extra'),
+    pytest.param({'a': 'GET'}, '[http:GET] ', id='a value follows a colon'),
+    pytest.param({'b': 'GET', 'a': 1}, '[http:GET,1] ', id='values are joined in their order'),
+    pytest.param({'a': '%41%s'}, '[http:%41%s] ', id='a % of a value is no format'),
+])
+def test_adapters_prefix_messages(extra, prefix, caplog):
+    caplog.set_level('DEBUG')
+    lowhaio.HttpLoggerAdapter(logging.getLogger('any'), extra).debug('Got %s of 100 %%', 50)
+    lowhaio.get_logger_adapter_default(extra).debug('Got %s', 1)
+    get_dns_adapter = lowhaio.get_resolver_logger_adapter_default(extra)
+    get_dns_adapter({'aiodnsresolver_fqdn': 'a.test'}).debug('Got %s', 2)
+
+    assert [(record.name, record.getMessage()) for record in caplog.records] == [
+        ('any', f'{prefix}Got 50 of 100 %'),
+        ('lowhaio', f'{prefix}Got 1'),
+        ('aiodnsresolver', f'{prefix}[dns:a.test] Got 2')]
+
+
+def test_adapters_pass_keyword_arguments_on():
+    adapter = lowhaio.HttpLoggerAdapter(logging.getLogger('any'), {'a': '%'})
+    assert adapter.process('m', {'stacklevel': 2}) == ('[http:%%] m', {'stacklevel': 2})
+    assert adapter.process(b'm', {})[0] == "[http:%%] b'm'"
+
+
+@pytest.mark.parametrize(('level', 'count'), [('DEBUG', 1), ('INFO', 0)])
+def test_adapters_are_asked_only_if_debug_is_enabled(level, count, caplog):
+    caplog.set_level(level, 'lowhaio')
+    asked = []
+
+    class Adapter(lowhaio.HttpLoggerAdapter):
+        def debug(self, *args):
+            asked.append(args)
+
+    lowhaio._log_of(Adapter(logging.getLogger('lowhaio'), {}))('Got %s', 1)
+    assert asked == [('Got %s', 1)] * count
+
+
+# Hooks on a socket.
+
+@pytest.mark.parametrize('family', [socket.AF_INET, socket.AF_INET6])
+def test_sockets_do_not_block_and_do_not_delay(family):
+    with lowhaio.get_nonblocking_sock(family) as sock:
+        assert (sock.family, sock.type, sock.getblocking()) == (family, socket.SOCK_STREAM, False)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_cork_is_set_and_unset():
+    with lowhaio.get_nonblocking_sock() as sock:
+        corked = [sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK)]
+        for hook in (lowhaio.set_tcp_cork, lowhaio.unset_tcp_cork):
+            hook(sock)
+            corked.append(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK))
+        assert corked == [0, 1, 0]
+
+
+# Request on the wire.
+
+TCHAR = (b"!#$%&'*+-.^_`|~0123456789"                                           # RFC 9110 5.6.2
+         b'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz')
+PCHAR = (b'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'      # RFC 3986 3.3
+         b"-._~!$&'()*+,;=:@")
+
+
+def request_head(url, method=b'GET', params=(), headers=(), http_version=b'HTTP/1.1'):
+    """Gives the request line and header section of a request, as its hook does."""
+    target, headers, _ = lowhaio._checked_request(http_version, method, url, params, headers)
+    return lowhaio._request_head(http_version, method, target.parsed, params, headers)
+
+
+# (sentence, url, params, request-target)
+REQUEST_TARGETS = [
+    ('a path is sent as it is', 'http://a.test/b/c', (), b'/b/c'),
+    ('an empty path is a slash', 'http://a.test', (), b'/'),
+    ('an empty path before a query is a slash', 'http://a.test?b', (), b'/?b'),
+    ('dot segments are not removed', 'http://a.test/b/../c/./', (), b'/b/../c/./'),
+    ('slashes are not joined', 'http://a.test//b//', (), b'//b//'),
+    ('characters that a path may hold are kept', "http://a.test/-._~!$&'()*,;=:@/", (),
+     b"/-._~!$&'()*,;=:@/"),
+    ('D2: a bare + in a path is sent as %2B', 'http://a.test/a+b', (), b'/a%2Bb'),
+    ('a + in a query is kept', 'http://a.test/?a+b', (), b'/?a+b'),
+    ('escapes are kept in their case', 'http://a.test/%2f%2F%41?%2b%2B', (), b'/%2f%2F%41?%2b%2B'),
+    ('a % that begins no escape is encoded', 'http://a.test/%?%', (), b'/%25?%25'),
+    ('a % before one digit is encoded', 'http://a.test/%4?%4', (), b'/%254?%254'),
+    ('a % before other letters is encoded', 'http://a.test/%zz%4g?%%41', (),
+     b'/%25zz%254g?%25%41'),
+    ('a space is encoded', 'http://a.test/a b?c d', (), b'/a%20b?c%20d'),
+    ('a tab is encoded, not dropped', 'http://a.test/a\tb?c\td', (), b'/a%09b?c%09d'),
+    ('other characters are encoded as UTF-8', 'http://a.test/\xfc\u20ac?\U0001f600', (),
+     b'/%C3%BC%E2%82%AC?%F0%9F%98%80'),
+    ('brackets and the like are encoded', 'http://a.test/[]{}|\\^`"<>?[]{}|\\^`"<>', (),
+     b'/%5B%5D%7B%7D%7C%5C%5E%60%22%3C%3E?%5B%5D%7B%7D%7C%5C%5E%60%22%3C%3E'),
+    ('a query is kept, with more question marks', 'http://a.test/?a=b&c=/?d', (), b'/?a=b&c=/?d'),
+    ('an empty query is not sent', 'http://a.test/a?', (), b'/a'),
+    ('path parameters are kept', 'http://a.test/a;b=c/d;e', (), b'/a;b=c/d;e'),
+    ('a fragment is not sent', 'http://a.test/a?b#c?d', (), b'/a?b'),
+    ('a fragment after the host is not sent', 'http://a.test#/c', (), b'/'),
+    ('userinfo is not sent', 'http://user:pass%40@a.test/a', (), b'/a'),
+    ('a slash ends the host before an @', 'http://a.test/@b', (), b'/@b'),
+    ('params follow a path', 'http://a.test/a', (('b', 'c'),), b'/a?b=c'),
+    ('params follow an empty path', 'http://a.test', {'b': 'c'}, b'/?b=c'),
+    ('params follow a query', 'http://a.test/a?b=c', (('d', 'e'),), b'/a?b=c&d=e'),
+    ('params follow an empty query', 'http://a.test/a?#f', (('d', 'e'),), b'/a?d=e'),
+    ('params repeat', 'http://a.test/', [('b', '1'), ('b', '2')], b'/?b=1&b=2'),
+    ('params with many values repeat', 'http://a.test/', {'b': ['1', '2'], 'c': 3},
+     b'/?b=1&b=2&c=3'),
+    ('params without values are not sent', 'http://a.test/?a', {'b': []}, b'/?a'),
+    ('params are encoded', 'http://a.test/', {'b c': 'd+&=%20\xfc\r\n\0'},
+     b'/?b+c=d%2B%26%3D%2520%C3%BC%0D%0A%00'),
+    ('params may be bytes', 'http://a.test/', ((b'b', b'\xff'),), b'/?b=%FF'),
+]
+
+
+@pytest.mark.parametrize(('url', 'params', 'target'), [
+    pytest.param(*row, id=sentence) for sentence, *row in REQUEST_TARGETS])
+def test_request_target(url, params, target):
+    assert request_head(url, params=params) == b'GET %b HTTP/1.1\r\nhost:a.test\r\n\r\n' % target
+
+
+@pytest.mark.parametrize(('before', 'kept'), [
+    ('/', set(PCHAR + b'/?#\t%\r\n\0') - {ord('+')}),
+    ('/?', set(PCHAR + b'/?#\t%\r\n\0')),
+])
+def test_every_character_that_a_target_cannot_hold_is_encoded(before, kept):
+    for number in range(256):
+        encoded = ''.join(f'%{byte:02X}' for byte in chr(number).encode())
+        if number not in kept:
+            target = f'{before}a{encoded}b'.encode()
+        elif number in b'/?%\t#':
+            continue                # these have rows of their own
+        elif number in b'\r\n\0':
+            with pytest.raises(lowhaio.HttpConnectionError, match='without CR, LF and NUL'):
+                request_head(f'http://a.test{before}a{chr(number)}b')
+            continue
+        else:
+            target = f'{before}a{chr(number)}b'.encode()
+        assert request_head(f'http://a.test{before}a{chr(number)}b').split(b' ')[1] == target
+
+
+# (sentence, url, host field, origin)
+HOST_FIELDS = [
+    ('a name is the host', 'http://a.test/', b'a.test', ('http', 'a.test', 80)),
+    ('a host has https with port 443', 'https://a.test/', b'a.test', ('https', 'a.test', 443)),
+    ('D1: the port of a URL is not in the host field', 'http://a.test:81/', b'a.test',
+     ('http', 'a.test', 81)),
+    ('a port may be empty', 'https://a.test:/', b'a.test', ('https', 'a.test', 443)),
+    ('a port may be the highest', 'http://a.test:65535', b'a.test', ('http', 'a.test', 65535)),
+    ('scheme and host are put into lower case', 'HTTP://A.Test/', b'a.test',
+     ('http', 'a.test', 80)),
+    ('userinfo is not in the host field', 'http://b:c@a.test/', b'a.test', ('http', 'a.test', 80)),
+    ('userinfo ends at the last @', 'http://b@c.test@a.test/', b'a.test', ('http', 'a.test', 80)),
+    ('a name is put into punycode', 'http://B\xfccher.test/', b'xn--bcher-kva.test',
+     ('http', 'xn--bcher-kva.test', 80)),
+    ('a name in punycode is kept', 'http://xn--bcher-kva.test/', b'xn--bcher-kva.test',
+     ('http', 'xn--bcher-kva.test', 80)),
+    ('a name may end in a dot', 'http://a.test./', b'a.test.', ('http', 'a.test.', 80)),
+    ('a name may have _ and -', 'http://_a-b.test/', b'_a-b.test', ('http', '_a-b.test', 80)),
+    ('an IPv4 address is the host', 'http://127.0.0.1:81/', b'127.0.0.1',
+     ('http', '127.0.0.1', 81)),
+    ('an IPv6 address is bracketed in the host field', 'http://[::1]/', b'[::1]',
+     ('http', '::1', 80)),
+    ('an IPv6 address may have a port', 'http://[::1]:81/', b'[::1]', ('http', '::1', 81)),
+    ('an IPv6 address may have userinfo before it', 'http://b@[::1]/', b'[::1]',
+     ('http', '::1', 80)),
+    ('an IPv6 address is put into its shortest form', 'http://[2001:DB8:0:0:0:0:0:1]/',
+     b'[2001:db8::1]', ('http', '2001:db8::1', 80)),
+]
+
+
+@pytest.mark.parametrize(('url', 'host', 'origin'), [
+    pytest.param(*row, id=sentence) for sentence, *row in HOST_FIELDS])
+def test_host_field_and_origin(url, host, origin):
+    assert request_head(url).split(b'\r\n')[1:] == [b'host:' + host, b'', b'']
+
+    target, _, _ = lowhaio._checked_request(b'HTTP/1.1', b'GET', url, (), ())
+    assert target.key == origin
+    assert target.is_literal == (':' in origin[1] or origin[1] == '127.0.0.1')
+    assert isinstance(target.parsed, urllib.parse.SplitResult)
+
+
+def test_logged_url_has_no_userinfo():
+    target, _, _ = lowhaio._checked_request(b'HTTP/1.1', b'GET', 'http://b:c@d@A.test:81/b?c#d',
+        (), ())
+    assert target.log_url == 'http://A.test:81/b?c#d'
+
+
+@pytest.mark.parametrize(('headers', 'lines'), [
+    pytest.param((), [b'host:a.test'], id='the host field alone is added'),
+    pytest.param([(b'B', b'1'), (b'a', b' 2 '), (b'B', b'')],
+        [b'host:a.test', b'B:1', b'a: 2 ', b'B:'],
+                 id='fields are sent in their order and case, after host'),
+    pytest.param(((b'a', b'1'), (b'hOsT', b'b:81')), [b'a:1', b'hOsT:b:81'],
+                 id='host is not added if it is given in any case'),
+    pytest.param(iter([(b'a', b'1')]), [b'host:a.test', b'a:1'],
+        id='fields may come from an iterator'),
+    pytest.param({b'a': b'1'}.items(), [b'host:a.test', b'a:1'],
+        id='fields may be items of a dict'),
+    pytest.param([(b'host', b'')], [b'host:'], id='an empty host is one'),
+    pytest.param([(b'a', bytes({*range(256)} - {0, 10, 13}))],
+                 [b'host:a.test', b'a:' + bytes({*range(256)} - {0, 10, 13})],
+                 id='values may hold what does not end a line'),
+])
+def test_header_section(headers, lines):
+    expected = b'\r\n'.join([b'POST / HTTP/1.0', *lines, b'', b''])
+    assert request_head('http://a.test/', b'POST', (), headers, b'HTTP/1.0') == expected
+
+
+# (sentence, what _checked_request is given beside the defaults, text of the ValueError)
+REFUSED = [
+    ('a method must be bytes', {'method': 'GET'}, "method as bytes; got 'GET'"),
+    ('a method must not be missing', {'method': None}, 'method as bytes; got None'),
+    ('a method must not be empty', {'method': b''}, "a token .*; got b''"),
+    ('a method must be a token', {'method': b'GET /'}, "a token .*; got b'GET /'"),
+    ('a method must not end its line', {'method': b'GET\r\n'}, 'a token'),
+    ('a method must not be CONNECT', {'method': b'CONNECT'}, 'got CONNECT'),
+    ('a method must not be CONNECT in any case', {'method': b'cOnnect'}, 'got CONNECT'),
+    ('a long method is quoted in part', {'method': b'(' * 81}, r"got b'\({80}'\.\.\.$"),
+
+    ('a URL must be str', {'url': b'http://a.test/'}, "url as str; got b'http://a.test/'"),
+    ('a URL must not hold CR', {'url': 'http://a.test/\r'}, 'url without CR, LF and NUL'),
+    ('a URL must not hold LF', {'url': 'http://a.test/?\n'}, 'url without CR, LF and NUL'),
+    ('a URL must not hold NUL', {'url': 'http://a.test/#\0'}, 'url without CR, LF and NUL'),
+    ('a host must not hold CR', {'url': 'http://a\r.test/'}, 'url without CR, LF and NUL'),
+    ('a URL must not begin with LF', {'url': '\nhttp://a.test/'}, 'url without CR, LF and NUL'),
+    ('a URL must not hold half a surrogate pair', {'url': 'http://a.test/\ud800'}, 'surrogates'),
+    ('a scheme must be http or https', {'url': 'ftp://a.test/'}, "http or https; got 'ftp'"),
+    ('a scheme must not be missing', {'url': 'a.test/'}, "http or https; got ''"),
+    ('a host must not be missing', {'url': 'http:///a'}, "with a host; got ''"),
+    ('a host must follow slashes', {'url': 'http:a.test/'}, "with a host; got ''"),
+    ('a host must not be a port alone', {'url': 'http://:80/'}, "with a host; got ''"),
+    ('a host must not be userinfo alone', {'url': 'http://a.test@/'}, "with a host; got ''"),
+    ('a host must not hold a space', {'url': 'http://a b/'}, "with a host; got 'a b'"),
+    ('a host must not hold a tab', {'url': 'http://a\tb/'}, "with a host; got 'a%09b'"),
+    ('a host must not hold an escape', {'url': 'http://a%2e/'}, "with a host; got 'a%2e'"),
+    ('a host must not hold a backslash', {'url': 'http://a\\b/'}, 'with a host'),
+    ('a host must not hold an empty label', {'url': 'http://a..test/'}, 'label'),
+    ('a host must not hold a label of 64 bytes', {'url': f'http://{"a" * 64}.test/'}, 'label'),
+    ('a host must not normalise to other parts', {'url': 'http://a\u2100b/'}, 'NFKC'),
+    ('brackets must close', {'url': 'http://[::1/'}, 'IPv6'),
+    ('brackets must hold an address', {'url': 'http://[a.test]/'}, 'address|parts'),
+    ('brackets must not hold an IPv4 address', {'url': 'http://[127.0.0.1]/'}, 'bracket|parts'),
+    ('brackets must not hold a zone', {'url': 'http://[fe80::1%25eth0]/'}, 'without a zone'),
+    ('nothing may precede brackets', {'url': 'http://a.test[::1]/'}, 'beside the brackets|IPv6'),
+    ('nothing but a port may follow brackets', {'url': 'http://[::1]a.test/'},
+     'beside the brackets|IPv6'),
+    ('brackets must not be in userinfo', {'url': 'http://b[::1]@a.test/'},
+     'beside the brackets|IPv6'),
+    ('a port must be a number', {'url': 'http://a.test:b/'}, "[Pp]ort.*'b'"),
+    ('a port must have no sign', {'url': 'http://a.test:+80/'}, 'Port'),
+    ('a port must have no minus', {'url': 'http://a.test:-1/'}, 'Port'),
+    ('a port must have no underscore', {'url': 'http://a.test:8_0/'}, 'Port'),
+    ('a port must have no space', {'url': 'http://a.test: 80/'}, 'Port'),
+    ('a port must have ASCII digits', {'url': 'http://a.test:\u0668\u0660/'}, 'Port'),
+    ('a port must not be 0', {'url': 'http://a.test:0/'}, 'port from 1 to 65535; got 0'),
+    ('a port must not be 65536', {'url': 'http://a.test:65536/'}, '[Pp]ort'),
+
+    ('params must be what urlencode takes', {'params': 5}, 'sequence|object'),
+    ('params must be pairs', {'params': 'a=b'}, 'sequence|object'),
+    ('params must be UTF-8', {'params': {'a': '\ud800'}}, 'surrogates'),
+
+    ('fields must be iterable', {'headers': 5}, 'not iterable'),
+    ('fields must not be missing', {'headers': None}, 'not iterable'),
+    ('fields must not be a dict', {'headers': {b'accept': b'*/*'}},
+     'as pairs of bytes; got bytes$'),
+    ('fields must not be triples', {'headers': [(b'a', b'b', b'c')]},
+     'as pairs of bytes; got tuple$'),
+    ('fields must not be numbers', {'headers': [5]}, 'as pairs of bytes; got int$'),
+    ('a field name must be bytes', {'headers': [('a', b'b')]},
+     "pairs of bytes; got 'a' with .* bytes$"),
+    ('a field value must be bytes', {'headers': [(b'a', 'b')]},
+     "pairs of bytes; got b'a' with .* str$"),
+    ('a length must be bytes', {'headers': [(b'content-length', 5)]}, 'with a value of int'),
+    ('a field name must not be empty', {'headers': [(b'', b'b')]}, "a token .*; got b''"),
+    ('a field name must be a token', {'headers': [(b'a:', b'b')]}, "a token .*; got b'a:'"),
+    ('a field name must not end in a space', {'headers': [(b'host ', b'b')]},
+     "a token .*; got b'host '"),
+    ('a field name must not hold CRLF', {'headers': [(b'a\r\nb', b'c')]}, 'a token'),
+    ('a field value must not hold CR', {'headers': [(b'a', b'b\rc')]},
+     "expected b'a' without CR, LF"),
+    ('a field value must not hold LF', {'headers': [(b'a', b'b\nc')]}, 'without CR, LF and NUL'),
+    ('a field value must not hold NUL', {'headers': [(b'a', b'b\0c')]}, 'without CR, LF and NUL'),
+    ('a field value must not be folded', {'headers': [(b'a', b'b\r\n c')]},
+     'without CR, LF and NUL'),
+    ('a field value must not end its line', {'headers': [(b'a', b'b\r\n')]},
+     'without CR, LF and NUL'),
+    ('host must be given once', {'headers': [(b'host', b'a.test'), (b'Host', b'a.test')]},
+     'one host field'),
+]
+
+
+def lengths_and_codings():
+    """Gives rows for REFUSED: what a request must not say of its body."""
+    length, coding = b'Content-Length', b'Transfer-Encoding'
+    for value in (b'', b' ', b'-0', b'-5', b'+5', b'5_0', b'0x5', b'5.0', b'5 0', b'5,5', b'5, 6',
+        b'five',
+                  b'5;', b'1e3', b'\x0b5', b'\xa05', b'9' * 19, '\u0665'.encode(),
+                  b'5' * 1_000_000):
+        yield f'a length must not be {value[:20]!r}', {'headers': [(length,
+            value)]}, 'content-length as a number'
+    for value in (b'', b'gzip', b'identity', b'xchunked', b'chunkedx', b'chunked;q=1',
+        b'"chunked"', b'chunked,',
+                  b'chunked, gzip', b'chunked, identity', b'\x0bchunked', b'chunked\x0c',
+                  b'chun ked'):
+        yield f'a coding must not be {value!r}', {'headers': [(coding,
+            value)]}, 'to end in chunked'
+    for value in (b'chunked, chunked', b'Chunked,gzip,CHUNKED'):
+        yield f'a coding must not be {value!r}', {'headers': [(coding, value)]}, 'chunked, once'
+
+    yield 'a coding must be the last of all fields', {
+        'headers': [(coding, b'chunked'), (b'transfer-encoding', b'gzip')]}, 'to end in chunked'
+    yield 'a coding must be chunked once in all fields', {
+        'headers': [(coding, b'chunked'), (b'transfer-encoding', b'chunked')]}, 'chunked, once'
+    yield 'a length must be given once', {
+        'headers': [(length, b'5'), (b'content-length', b'5')]}, 'content-length as a number'
+    yield 'lengths must not differ', {
+        'headers': [(length, b'5'), (b'content-length', b'6')]}, 'content-length as a number'
+    yield 'a length and a coding must not be together', {
+        'headers': [(length, b'5'), (coding, b'chunked')]}, 'got both'
+    yield 'a coding and an empty length must not be together', {
+        'headers': [(coding, b'chunked'), (length, b'')]}, 'got both'
+    yield 'a coding must not be in HTTP/1.0', {
+        'headers': [(coding, b'chunked')],
+        'http_version': b'HTTP/1.0'}, 'no transfer-encoding in HTTP/1.0'
+
+
+REFUSED += lengths_and_codings()
+
+
+@pytest.mark.parametrize(('given', 'text'), [
+    pytest.param(*row, id=sentence) for sentence, *row in REFUSED])
+def test_refused_request(given, text):
+    with pytest.raises(lowhaio.HttpConnectionError, match=text) as caught:
+        request_head(**{'url': 'http://a.test/', **given})
+    assert type(caught.value) is lowhaio.HttpConnectionError
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert str(caught.value) == f'request refused: {caught.value.__cause__}'
+    assert len(str(caught.value)) < 300
+
+
+@in_loop
+async def test_refused_request_opens_nothing_and_does_not_start_its_body():
+    def get_resolver(**_):
+        async def clear_cache(**_):
+            pass
+
+        return None, clear_cache        # to call None would not be a refusal
+
+    def body():
+        pytest.fail('a refused request has called its body')
+
+    for http_version in (b'HTTP/1.1', b'HTTP/1.0'):
+        async with pool(get_dns_resolver=get_resolver, get_sock=None,
+                http_version=http_version) as request:
+            for _, given, text in REFUSED:
+                given = {'method': b'GET', 'url': 'http://127.0.0.1/', 'body': body, **given}
+                if given.pop('http_version', b'HTTP/1.1') != http_version:
+                    continue
+                with pytest.raises(lowhaio.HttpConnectionError, match=text):
+                    await request(**given)
+
+
+@pytest.mark.parametrize(('before', 'after'), [(b'', b''), (b'a', b''), (b'', b'a'), (b'a', b'a')])
+def test_every_byte_is_part_of_a_token_or_is_refused(before, after):
+    for number in range(256):
+        token = before + bytes([number]) + after
+        heads = []
+        for given in ({'method': token}, {'headers': [(token, b'')]}):
+            with contextlib.suppress(lowhaio.HttpConnectionError):
+                heads.append(request_head('http://a.test/', **given))
+        assert heads == ([] if number not in TCHAR else [
+            b'%b / HTTP/1.1\r\nhost:a.test\r\n\r\n' % token,
+            b'GET / HTTP/1.1\r\nhost:a.test\r\n%b:\r\n\r\n' % token])
+
+
+@hypothesis.settings(max_examples=300, deadline=None, database=None, derandomize=True)
+@hypothesis.given(
+    url=st.text(max_size=20), params=st.dictionaries(st.text(max_size=3), st.text(max_size=3),
+        max_size=2),
+    method=st.binary(min_size=1, max_size=3) | st.just(b'GET'),
+    headers=st.lists(st.tuples(st.binary(max_size=3) | st.just(b'a'), st.binary(max_size=5)),
+        max_size=3))
+def test_whatever_is_sent_has_its_lines_and_no_others(url, params, method, headers):
+    try:
+        head = request_head('http://a.test/' + url, method, params, headers)
+    except lowhaio.HttpConnectionError as error:
+        assert isinstance(error.__cause__, ValueError)
+        return
+
+    request_line, *lines = head.split(b'\r\n')
+    assert re.fullmatch(rb'[!-~]+ /[!"$-~]* HTTP/1\.1', request_line)
+    assert b'\n' not in head.replace(b'\r\n', b'')
+    assert b'\r' not in head.replace(b'\r\n', b'')
+    assert b'\0' not in head
+    is_host_given = any(name.lower() == b'host' for name, _ in headers)
+    assert lines == [*[b'host:a.test'] * (not is_host_given),
+        *[b'%b:%b' % field for field in headers], b'', b'']
+
+
+# (sentence, http_version, fields, the fields that frame the request)
+REQUEST_FRAMING = [
+    ('other fields do not frame', b'HTTP/1.1', [(b'a', b'b')], {}),
+    ('a length frames', b'HTTP/1.0', [(b'Content-Length', b'5')], {b'content-length': b'5'}),
+    ('a length of 0 frames', b'HTTP/1.1', [(b'content-length', b'0')], {b'content-length': b'0'}),
+    ('zeros before a length are dropped', b'HTTP/1.1', [(b'content-length', b'000050')],
+     {b'content-length': b'50'}),
+    ('zeros before a length of 0 are dropped', b'HTTP/1.1', [(b'content-length', b'000')],
+     {b'content-length': b'0'}),
+    ('spaces around a length are dropped', b'HTTP/1.1', [(b'content-length', b' \t5\t ')],
+     {b'content-length': b'5'}),
+    ('a length may have 18 digits', b'HTTP/1.1', [(b'content-length', b'9' * 18)],
+     {b'content-length': b'9' * 18}),
+    ('chunked frames in any case', b'HTTP/1.1', [(b'Transfer-Encoding', b' Chunked\t')],
+     {b'transfer-encoding': b' Chunked\t'}),
+    ('chunked may come after another coding', b'HTTP/1.1',
+     [(b'transfer-encoding', b'gzip , chunked')],
+     {b'transfer-encoding': b'gzip , chunked'}),
+    ('codings may be in many fields', b'HTTP/1.1',
+     [(b'transfer-encoding', b'gzip'), (b'transfer-encoding', b'chunked')],
+     {b'transfer-encoding': b'gzip,chunked'}),
+    ('connection options may be in many fields', b'HTTP/1.1',
+     [(b'connection', b'a'), (b'Connection', b'close'), (b'host', b'b')],
+     {b'connection': b'a,close', b'host': b'b'}),
+]
+
+
+@pytest.mark.parametrize(('http_version', 'headers', 'fields'), [
+    pytest.param(*row, id=sentence) for sentence, *row in REQUEST_FRAMING])
+def test_request_framing(http_version, headers, fields):
+    assert lowhaio._checked_request(http_version, b'PUT', 'http://a.test/', (),
+        iter(headers))[1:] == (
+        tuple(headers), fields)
+
+
+# Response on the wire.
+
+class Gives(NamedTuple):
+    """What a response means. Its fields are those of its last header section, unless given."""
+
+    code: bytes
+    content: bytes
+    kept: float = 15                    # seconds that its connection may be idle, of 15
+    headers: tuple | None = None
+    leftover: bytes = b''
+    until_close: bool = False           # else the response says where it ends
+
+
+def until_close(code, content, **kwargs):
+    return Gives(code, content, kept=0, until_close=True, **kwargs)
+
+
+def malformed(text):
+    return lowhaio.HttpDataError, text
+
+
+def too_long(section, limit=16384):
+    return lowhaio.HttpHeaderTooLong, f'expected a {section} of at most {limit} bytes; got more'
+
+
+def reply(*lines, content=b'', status=b'HTTP/1.1 200 OK'):
+    return b'\r\n'.join([status, *lines, b'', content])
+
+
+def chunked(content, *lines):
+    return reply(b'transfer-encoding: chunked', *lines, content=content)
+
+
+CONTINUE = b'HTTP/1.1 100 Continue\r\n\r\n'
+NOT_A_STATUS_LINE = malformed('expected a status line')
+NOT_A_FIELD_LINE = malformed('expected a field line; got')
+BROKEN_LINE = malformed('lines that end in CRLF, without other CR, LF and NUL; got')
+NOT_A_LENGTH = malformed('expected content-length as one number; got')
+NOT_THAT_CODING = malformed(
+    'expected transfer-encoding chunked, without content-length, in HTTP/1.1; got')
+NOT_A_CHUNK_SIZE = malformed('expected a chunk size; got')
+NOT_CRLF = malformed('expected CRLF after a chunk; got')
+
+# (sentence, method, raw, expected), and max_header_length if it matters
+RESPONSES = [
+    # Status lines, RFC 9112 4.
+    ('a response has a code, fields and content', b'GET',
+     reply(b'A: b', b'Content-Length: 2', content=b'ok'),
+     Gives(b'200', b'ok', headers=((b'a', b'b'), (b'content-length', b'2')))),
+    ('a reason phrase may have words and other bytes', b'GET',
+     reply(b'content-length: 0', status=b'HTTP/1.1 404 Not \xff\t Found: '), Gives(b'404', b'')),
+    ('a reason phrase may be empty', b'GET', reply(b'content-length: 0', status=b'HTTP/1.1 200 '),
+     Gives(b'200', b'')),
+    ('the space before a missing reason phrase may be missing', b'GET',
+     reply(b'content-length: 0', status=b'HTTP/1.1 200'), Gives(b'200', b'')),
+    ('a code may be any three digits', b'GET',
+     reply(b'content-length: 0', status=b'HTTP/1.1 999 x'), Gives(b'999', b'')),
+    ('a code may be below 100', b'GET', reply(b'content-length: 0', status=b'HTTP/1.1 099 x'),
+     Gives(b'099', b'')),
+    *[(f'a status line must not be {line!r}', b'GET', reply(b'content-length: 0', status=line),
+      NOT_A_STATUS_LINE)
+      for line in (b'', b'HTTP/2 200 OK', b'HTTP/1.2 200 OK', b'HTTP/0.9 200 OK',
+          b'HTTP/1.10 200 OK',
+                   b'HTTP/01.1 200 OK', b'http/1.1 200 OK', b'HTTPS/1.1 200 OK',
+                   b' HTTP/1.1 200 OK', b'HTTP/1.1',
+                   b'HTTP/1.1 ', b'HTTP/1.1 20 OK', b'HTTP/1.1 2000 OK', b'HTTP/1.1 2xx OK',
+                   b'HTTP/1.1 -20 OK',
+                   b'HTTP/1.1  200 OK', b'HTTP/1.1\t200 OK', b'HTTP/1.1 200\tOK',
+                   b'HTTP/1.1 200OK', b'200 OK',
+                   b'ICY 200 OK', b'SSH-2.0-OpenSSH_9.2', b'\x15\x03\x03\x02',
+                   b'HTTP/1.1 \xb2\xb2\xb2 OK')],
+    ('a status line must not come after an empty line', b'GET', b'\r\n' + OK, NOT_A_STATUS_LINE),
+    ('what is no status line is found before its end', b'GET', b'SSH-2.0', NOT_A_STATUS_LINE),
+    ('what is no status line is quoted in part', b'GET', b'x' * 81,
+     malformed(r"expected a status line; got b'x+'(\.\.\.)?$")),
+
+    # Interim responses, RFC 9110 15.2.
+    ('an interim response is skipped', b'GET', CONTINUE + OK, Gives(b'200', b'ok')),
+    ('interim responses are skipped with their fields', b'GET',
+     reply(b'link: </a>', status=b'HTTP/1.1 103 Early Hints') + CONTINUE + OK,
+     Gives(b'200', b'ok')),
+    ('an interim response has no content, even if it says so', b'GET',
+     reply(b'content-length: 2', status=b'HTTP/1.1 102 Processing') + OK, Gives(b'200', b'ok')),
+    ('64 interim responses are skipped', b'GET', CONTINUE * 64 + OK, Gives(b'200', b'ok')),
+    ('D7: the 65th interim response is refused', b'GET', CONTINUE * 65,
+     malformed('expected a final response after 64 interim ones; got another')),
+    ('an interim response must be well-formed', b'GET', reply(b'a', status=b'HTTP/1.1 100 x') + OK,
+     NOT_A_FIELD_LINE),
+    ('what follows an interim response must be one', b'GET', CONTINUE + b'ok', NOT_A_STATUS_LINE),
+    ('a 101 is final, and its stream goes on', b'GET',
+     reply(b'upgrade: a', b'connection: upgrade', content=b'\0\xff',
+     status=b'HTTP/1.1 101 Switching Protocols'),
+     until_close(b'101', b'\0\xff')),
+    ('the stream after a 101 has no length', b'GET',
+     reply(b'content-length: 1', content=b'ab', status=b'HTTP/1.1 101 x'),
+     until_close(b'101', b'ab')),
+    ('the stream after a 101 has no coding', b'GET',
+     reply(b'transfer-encoding: chunked', content=b'ab', status=b'HTTP/1.1 101 x'),
+     until_close(b'101', b'ab')),
+    ('a connection is not kept after a 101 to HEAD', b'HEAD',
+     reply(status=b'HTTP/1.1 101 x', content=b'ab'),
+     until_close(b'101', b'ab')),
+
+    # Field lines, RFC 9112 5.
+    ('there may be no fields', b'HEAD', reply(), Gives(b'200', b'', headers=())),
+    ('names are put into lower case, and repeated fields kept in order', b'HEAD',
+     reply(b'Set-Cookie: a', b'B: c', b'SET-COOKIE: b', b'set-cookie: a'),
+     Gives(b'200', b'', headers=((b'set-cookie', b'a'), (b'b', b'c'), (b'set-cookie', b'b'),
+     (b'set-cookie', b'a')))),
+    ('a name may have all characters of a token', b'HEAD', reply(TCHAR + b': a'),
+     Gives(b'200', b'', headers=((TCHAR.lower(), b'a'),))),
+    ('a value may be empty', b'HEAD', reply(b'a:', b'b: \t '),
+     Gives(b'200', b'', headers=((b'a', b''), (b'b', b'')))),
+    ('spaces and tabs around a value are dropped, inside they are kept', b'HEAD',
+     reply(b'a:\t b \t c\t '),
+     Gives(b'200', b'', headers=((b'a', b'b \t c'),))),
+    ('other white space around a value is kept', b'HEAD', reply(b'a:\x0bb\x0c\xa0'),
+     Gives(b'200', b'', headers=((b'a', b'\x0bb\x0c\xa0'),))),
+    ('a value may have colons and other bytes', b'HEAD', reply(b'a: :b:\xff\x01'),
+     Gives(b'200', b'', headers=((b'a', b':b:\xff\x01'),))),
+    ('a folded line is joined by a space', b'HEAD', reply(b'a: b', b'  \tc: d ', b'e: f'),
+     Gives(b'200', b'', headers=((b'a', b'b c: d'), (b'e', b'f')))),
+    ('a line may be folded many times', b'HEAD', reply(b'a:', b' b', b'\tc', b' ', b' d'),
+     Gives(b'200', b'', headers=((b'a', b'b c d'),))),
+    ('a folded line without a value folds', b'HEAD', reply(b'a: b', b' \t'),
+     Gives(b'200', b'', headers=((b'a', b'b'),))),
+    ('a folded line is part of its length', b'GET', reply(b'content-length: 1', b' 0'),
+     NOT_A_LENGTH),
+    ('a folded line may hold the whole length', b'GET',
+     reply(b'content-length:', b' 2', content=b'ok'),
+     Gives(b'200', b'ok', headers=((b'content-length', b'2'),))),
+    ('a folded line may hold the coding', b'GET',
+     reply(b'transfer-encoding:', b'\tchunked', content=b'0\r\n\r\n'),
+     Gives(b'200', b'', headers=((b'transfer-encoding', b'chunked'),))),
+    ('the first field must not be folded', b'GET', reply(b' a: b', b'content-length: 0'),
+     NOT_A_FIELD_LINE),
+    *[(f'a field line must not be {line!r}', b'GET', reply(b'content-length: 0', line),
+      NOT_A_FIELD_LINE)
+      for line in (b'a', b':', b': b', b'a : b', b'a\t: b', b'content-length : 5', b'a b: c',
+          b'"a": b', b'a(b): c',
+                   b'\xffa: b', b'\xc3\xbc: b', b'a\x0b: b', b'\x0ba: b', b'\xa0a: b', b'a=b',
+                   b'HTTP/1.1 200 OK')],
+    *[(f'a header section must not hold a lone {byte!r}{where}', b'GET', raw, BROKEN_LINE)
+      for byte in (b'\r', b'\n', b'\0')
+      for where, raw in (
+          ('', reply(b'content-length: 2', b'a: b%bc: d' % byte, content=b'ok')),
+          (' at the end of a line', reply(b'content-length: 2', b'a: b' + byte, content=b'ok')),
+          (' in a name', reply(b'content-length: 2', b'a%bb: c' % byte, content=b'ok')),
+          (' in its status line', reply(b'content-length: 2', content=b'ok',
+           status=b'HTTP/1.1 200 O%bK' % byte)),
+          (' in a folded line', reply(b'a: b', b' c%bd' % byte, b'content-length: 2',
+           content=b'ok')),
+          (' before its end', b'HTTP/1.1 200 OK\r\n%ba' % byte))],
+    ('lines must not end in LF alone', b'GET', b'HTTP/1.1 200 OK\ncontent-length: 2\n\nok',
+     BROKEN_LINE),
+    ('the last line must not end in LF alone', b'GET',
+     b'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\nok', BROKEN_LINE),
+    ('a lone CR and a lone LF do not make a pair', b'GET',
+     reply(b'content-length: 2', b'a: b\rc\nd', content=b'ok'), BROKEN_LINE),
+    ('lines must not end in CR CR LF', b'GET', b'HTTP/1.1 200 OK\r\ncontent-length: 0\r\r\n\r\n',
+     BROKEN_LINE),
+    ('lines must not end in LF CR', b'GET', b'HTTP/1.1 200 OK\n\rcontent-length: 0\n\r\n\r',
+     BROKEN_LINE),
+
+    # Content-length, RFC 9110 8.6 and RFC 9112 6.3 rules 5 and 6.
+    ('content of length 0 is none', b'GET', reply(b'content-length: 0'), Gives(b'200', b'')),
+    ('content may hold any bytes', b'GET',
+     reply(b'content-length: 256', content=bytes(range(256))),
+     Gives(b'200', bytes(range(256)))),
+    ('bytes beyond the length are no content', b'GET',
+     reply(b'content-length: 2', content=b'okHTTP/1.1 '),
+     Gives(b'200', b'ok', leftover=b'HTTP/1.1 ')),
+    ('a length may have zeros before it', b'GET', reply(b'content-length: 0002', content=b'ok'),
+     Gives(b'200', b'ok')),
+    ('a length may have many zeros before it', b'GET',
+     reply(b'content-length: %0300d' % 2, content=b'ok'),
+     Gives(b'200', b'ok')),
+    ('spaces around a length are dropped', b'GET', reply(b'content-length:\t 2 \t', content=b'ok'),
+     Gives(b'200', b'ok')),
+    ('the same length in two fields counts as one', b'GET',
+     reply(b'content-length: 2', b'a: b', b'Content-Length: 2', content=b'ok'),
+     Gives(b'200', b'ok')),
+    ('the same length in a list counts as one', b'GET',
+     reply(b'content-length: 2 , 2 ,\t2', content=b'ok'),
+     Gives(b'200', b'ok')),
+    ('the same length in fields and lists counts as one', b'GET',
+     reply(b'content-length: 2,2', b'content-length: 2', content=b'ok'), Gives(b'200', b'ok')),
+    ('lengths in two fields must not differ', b'GET',
+     reply(b'content-length: 2', b'content-length: 3', content=b'okk'),
+     NOT_A_LENGTH),
+    ('a bad length must not follow a good one', b'GET',
+     reply(b'content-length: 2', b'content-length: x', content=b'ok'),
+     NOT_A_LENGTH),
+    *[(f'a length must not be {value[:20]!r}', b'GET',
+      reply(b'content-length: ' + value, content=b'ok'), NOT_A_LENGTH)
+      for value in (b'', b'-2', b'+2', b'-0', b'0x2', b'2_0', b'2.0', b'2 0', b'2;', b'2, 3',
+          b'2, 02', b'2,', b',2', b',',
+                    b'2,,2', b'two', b'"2"', b'\x0b2', b'2\xa0', b'\xb2', b'\xd9\xa2', b'9' * 19,
+                    b'9' * 5000)],
+    ('a bad length is quoted in part', b'GET',
+     reply(b'content-length: ' + b'9' * 81, content=b'ok'),
+     malformed(r"one number; got b'9{80}'\.\.\.$")),
+
+    # Transfer-encoding, RFC 9112 6.3 rules 3 and 4.
+    ('chunked content has the length that its chunks have', b'GET',
+     chunked(b'2\r\nok\r\n0\r\n\r\n'), Gives(b'200', b'ok')),
+    ('chunked may be in any case', b'GET',
+     reply(b'Transfer-Encoding: \tChUnKeD ', content=b'0\r\n\r\n'), Gives(b'200', b'')),
+    ('D5: identity counts as none, before a length', b'GET',
+     reply(b'transfer-encoding: identity', b'content-length: 2', content=b'ok'),
+     Gives(b'200', b'ok')),
+    ('D5: identity counts as none, without a length', b'GET',
+     reply(b'transfer-encoding: Identity', content=b'ok'),
+     until_close(b'200', b'ok')),
+    ('D5: identity counts as none, in HTTP/1.0', b'GET',
+     reply(b'transfer-encoding: identity', b'content-length: 2', content=b'ok',
+     status=b'HTTP/1.0 200 OK'),
+     Gives(b'200', b'ok', kept=0)),
+    ('D6: chunked before a length is refused', b'GET',
+     reply(b'transfer-encoding: chunked', b'content-length: 5', content=b'0\r\n\r\n'),
+     NOT_THAT_CODING),
+    ('D6: chunked after a length is refused', b'GET',
+     reply(b'content-length: 5', b'transfer-encoding: chunked', content=b'0\r\n\r\n'),
+     NOT_THAT_CODING),
+    ('D6: chunked with an empty length is refused', b'GET',
+     reply(b'content-length:', b'transfer-encoding: chunked', content=b'0\r\n\r\n'),
+     NOT_THAT_CODING),
+    ('chunked in HTTP/1.0 is refused', b'GET',
+     reply(b'transfer-encoding: chunked', content=b'0\r\n\r\n', status=b'HTTP/1.0 200 OK'),
+     NOT_THAT_CODING),
+    *[(f'a coding must not be {value!r}', b'GET',
+      reply(b'transfer-encoding: ' + value, content=b'0\r\n\r\n'), NOT_THAT_CODING)
+      for value in (b'', b'gzip', b'gzip, chunked', b'chunked, gzip', b'chunked, chunked',
+          b'identity, chunked',
+                    b'chunked, identity', b'identity, identity', b'xchunked', b'chunkedx',
+                    b'chunked;q=1', b'"chunked"',
+                    b'chunked,', b',chunked', b'\x0bchunked', b'chunked\x0c', b'\xa0chunked',
+                    b'chun ked', b'cow')],
+    ('codings in two fields are refused', b'GET',
+     reply(b'transfer-encoding: gzip', b'transfer-encoding: chunked', content=b'0\r\n\r\n'),
+     NOT_THAT_CODING),
+    ('chunked in two fields is refused', b'GET',
+     reply(b'transfer-encoding: chunked', b'transfer-encoding: chunked', content=b'0\r\n\r\n'),
+     NOT_THAT_CODING),
+    ('identity and chunked in two fields are refused', b'GET',
+     reply(b'transfer-encoding: identity', b'transfer-encoding: chunked', content=b'0\r\n\r\n'),
+     NOT_THAT_CODING),
+    ('a coding in a folded line is not overlooked', b'GET',
+     reply(b'transfer-encoding: chunked', b' , gzip', content=b'0\r\n\r\n'), NOT_THAT_CODING),
+
+    # Responses without content, RFC 9112 6.3 rule 1.
+    ('a response to HEAD has no content, whatever its length says', b'HEAD',
+     reply(b'content-length: 5'), Gives(b'200', b'')),
+    ('a response to HEAD has no content, whatever its coding says', b'HEAD',
+     reply(b'transfer-encoding: chunked'),
+     Gives(b'200', b'')),
+    ('a response to HEAD has no content without either', b'HEAD', reply(), Gives(b'200', b'')),
+    ('a 304 has no content, whatever its length says', b'GET',
+     reply(b'content-length: 5', status=b'HTTP/1.1 304 x'),
+     Gives(b'304', b'')),
+    ('a 304 has no content, whatever its coding says', b'GET',
+     reply(b'transfer-encoding: chunked', status=b'HTTP/1.1 304 x'),
+     Gives(b'304', b'')),
+    ('a 304 has no content without either', b'GET', reply(status=b'HTTP/1.1 304 x'),
+     Gives(b'304', b'')),
+    ('a 204 has no content', b'DELETE', reply(status=b'HTTP/1.1 204 x'), Gives(b'204', b'')),
+    ('a 204 with a length of 0 has no content', b'GET',
+     reply(b'content-length: 0', status=b'HTTP/1.1 204 x'), Gives(b'204', b'')),
+    ('D3: a 204 with a length has that content', b'GET',
+     reply(b'content-length: 2', content=b'ok', status=b'HTTP/1.1 204 x'),
+     Gives(b'204', b'ok')),
+    ('a 204 with chunked has no content, but what follows is unknown', b'GET',
+     reply(b'transfer-encoding: chunked', status=b'HTTP/1.1 204 x'), Gives(b'204', b'', kept=0)),
+    ('a 204 with a bad length is refused', b'GET',
+     reply(b'content-length: x', status=b'HTTP/1.1 204 x'), NOT_A_LENGTH),
+    ('a 204 with a length and chunked is refused', b'GET',
+     reply(b'content-length: 2', b'transfer-encoding: chunked', status=b'HTTP/1.1 204 x'),
+     NOT_THAT_CODING),
+    ('a 205 may have content, so that its length counts', b'GET',
+     reply(b'content-length: 0', status=b'HTTP/1.1 205 x'),
+     Gives(b'205', b'')),
+
+    # Until close, RFC 9112 6.3 rule 8.
+    ('without length and coding, content ends with the stream', b'GET', reply(content=b'ok\r\n'),
+     until_close(b'200', b'ok\r\n')),
+    ('content that ends with the stream may be empty', b'GET', reply(b'connection: close'),
+     until_close(b'200', b'')),
+    ('connection options other than keep-alive leave it at that', b'GET',
+     reply(b'connection: a, keep-alivex', content=b'ok'),
+     until_close(b'200', b'ok')),
+    ('a keep-alive field leaves it at that', b'GET',
+     reply(b'keep-alive: timeout=5', content=b'ok'), until_close(b'200', b'ok')),
+    ('D4: without length and coding, but with keep-alive, there is no content', b'GET',
+     reply(b'connection: keep-alive'),
+     Gives(b'200', b'')),
+    ('D4: keep-alive may be in a list, in any case, in HTTP/1.0', b'GET',
+     reply(b'Connection: a', b'connection: b ,\tKeep-Alive', status=b'HTTP/1.0 200 OK'),
+     Gives(b'200', b'')),
+
+    # Chunked, RFC 9112 7.1.
+    ('there may be many chunks', b'GET', chunked(b'1\r\na\r\n2\r\nbc\r\n3\r\nd\r\n\r\n0\r\n\r\n'),
+     Gives(b'200', b'abcd\r\n')),
+    ('there may be no chunk but the last', b'GET', chunked(b'0\r\n\r\n'), Gives(b'200', b'')),
+    ('chunks may look like the end', b'GET', chunked(b'7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n'),
+     Gives(b'200', b'\r\n0\r\n\r\n')),
+    ('a chunk size is hexadecimal, in any case', b'GET',
+     chunked(b'1a\r\n%b\r\nA\r\n%b\r\n0\r\n\r\n' % (b'a' * 26, b'b' * 10)),
+     Gives(b'200', b'a' * 26 + b'b' * 10)),
+    *[(f'a chunk size may have {digits} digits', b'GET',
+       chunked(b'%b\r\nok\r\n%b\r\n\r\n' % (b'2'.zfill(digits), b'0' * digits)),
+       Gives(b'200', b'ok')) for digits in range(1, 17)],
+    ('a chunk size must not have 17 digits', b'GET',
+     chunked(b'2'.zfill(17) + b'\r\nok\r\n0\r\n\r\n'), NOT_A_CHUNK_SIZE),
+    ('the last chunk size must not have 17 digits', b'GET', chunked(b'0' * 17 + b'\r\n\r\n'),
+     NOT_A_CHUNK_SIZE),
+    ('spaces and tabs after a chunk size are dropped', b'GET',
+     chunked(b'2 \t \r\nok\r\n0\t\r\n\r\n'), Gives(b'200', b'ok')),
+    ('chunk extensions are dropped', b'GET',
+     chunked(b'2;a=b\r\nok\r\n2 ; a ="b\xff;0"\r\nay\r\n0;\r\n\r\n'), Gives(b'200', b'okay')),
+    *[(f'a chunk-size line must not be {line!r}', b'GET', chunked(line + b'\r\nok\r\n0\r\n\r\n'),
+      NOT_A_CHUNK_SIZE)
+      for line in (b'', b' ', b' 2', b'\t2', b'-2', b'+2', b'0x2', b'2h', b'g', b'2 2', b'2_0',
+          b'2,2', b';a', b'2 a=b', b'2\x0b',
+                   b'\xb2', b'2;a\rb', b'2;a\nb', b'2;a\0b', b'2\r', b'2\n', b'2\0', b'2\r\r',
+                   b'2;\r\r')],
+    ('a chunk-size line must not end in LF alone', b'GET', chunked(b'2\nok\n0\n\n'),
+     NOT_A_CHUNK_SIZE),
+    ('a chunk-size line must not end in LF after an extension', b'GET',
+     chunked(b'2;a\nok\r\n0\r\n\r\n'), NOT_A_CHUNK_SIZE),
+    ('a chunk-size line must not end in CR alone', b'GET', chunked(b'2\rok\r\n0\r\n\r\n'),
+     NOT_A_CHUNK_SIZE),
+    ('a bad chunk size is found without the rest of its line', b'GET', chunked(b'x'),
+     NOT_A_CHUNK_SIZE),
+    ('a bad chunk size is found after a good one', b'GET', chunked(b'2\r\nok\r\n-2\r\nok\r\n'),
+     NOT_A_CHUNK_SIZE),
+    *[(f'a chunk must not end in {end!r}', b'GET', chunked(b'2\r\nok' + end + b'0\r\n\r\n'),
+      NOT_CRLF)
+      for end in (b'', b'a', b'!\r\n', b'\n', b'\r', b'\n\r', b'\r\r\n', b' \r\n', b'\0')],
+    ('trailer fields are dropped', b'GET', chunked(b'2\r\nok\r\n0\r\nA: b\r\nc:\r\n d\r\n\r\n'),
+     Gives(b'200', b'ok', headers=((b'transfer-encoding', b'chunked'),))),
+    ('trailer fields do not frame', b'GET',
+     chunked(b'0\r\ncontent-length: 9\r\nconnection: close\r\n\r\n'),
+     Gives(b'200', b'', headers=((b'transfer-encoding', b'chunked'),))),
+    ('bytes after the trailer section are left over', b'GET', chunked(b'0\r\na: b\r\n\r\n\r\n'),
+     Gives(b'200', b'', leftover=b'\r\n')),
+    *[(f'a trailer section must not hold {line!r}', b'GET',
+      chunked(b'2\r\nok\r\n0\r\n%b\r\n\r\n' % line), NOT_A_FIELD_LINE)
+      for line in (b'a', b' a: b', b'a : b', b': b', b'a: b\r\nc', b'0')],
+    *[(f'a trailer section must not be {section!r}', b'GET', chunked(b'0\r\n' + section),
+      BROKEN_LINE)
+      for section in (b'\n', b'a: b\n\n', b'a: b\r\n\n', b'a: b\rc: d\r\n\r\n',
+          b'a: b\nc: d\r\n\r\n', b'a: \0\r\n\r\n', b'\0', b'\ra')],
+
+    # Limits: the header section of the first rows has 100 and 101 bytes, and so on.
+    ('a header section may have as many bytes as the limit', b'HEAD', reply(b'a: %076d' % 0),
+     Gives(b'200', b''), 100),
+    ('a header section must not have one byte more', b'HEAD', reply(b'a: %077d' % 0),
+     too_long('header section', 100), 100),
+    ('an unfinished header section must leave room for its end', b'HEAD',
+     reply(b'a: %077d' % 0)[:100],
+     too_long('header section', 100), 100),
+    ('each interim response may have as many bytes as the limit', b'HEAD',
+     reply(b'a: %076d' % 0, status=b'HTTP/1.1 100 OK') * 3 + reply(b'a: %076d' % 0),
+     Gives(b'200', b''), 100),
+    ('an interim response must not have one byte more', b'HEAD',
+     reply(b'a: %077d' % 0, status=b'HTTP/1.1 100 OK') + reply(), too_long('header section', 100),
+     100),
+    ('content does not count as header section', b'GET',
+     reply(b'content-length: 200', content=b'a' * 200),
+     Gives(b'200', b'a' * 200), 100),
+    ('a chunk-size line may have as many bytes as the limit', b'GET',
+     chunked(b'2;%096d\r\nok\r\n0;%096d\r\n\r\n' % (0, 0)), Gives(b'200', b'ok'), 100),
+    ('a chunk-size line must not have one byte more', b'GET',
+     chunked(b'2;%097d\r\nok\r\n0\r\n\r\n' % 0),
+     too_long('chunk-size line', 100), 100),
+    ('the last chunk-size line must not have one byte more', b'GET',
+     chunked(b'2\r\nok\r\n0;%097d\r\n\r\n' % 0),
+     too_long('chunk-size line', 100), 100),
+    ('a chunk-size line must not have one more space', b'GET',
+     chunked(b'2%b\r\nok\r\n0\r\n\r\n' % (b' ' * 98)),
+     too_long('chunk-size line', 100), 100),
+    ('chunk-size lines do not add up', b'GET', chunked(b'1;%096d\r\na\r\n' % 0 * 3 + b'0\r\n\r\n'),
+     Gives(b'200', b'aaa'), 100),
+    ('a trailer section may have as many bytes as the limit', b'GET',
+     chunked(b'0\r\na: %093d\r\n\r\n' % 0), Gives(
+        b'200', b'', headers=((b'transfer-encoding', b'chunked'),)), 100),
+    ('a trailer section must not have one byte more', b'GET',
+     chunked(b'0\r\na: %094d\r\n\r\n' % 0),
+     too_long('trailer section', 100), 100),
+    ('a field line must not have 1 MB', b'HEAD', reply(b'a: %01000000d' % 0),
+     too_long('header section')),
+    ('a field line may have 1 MB if the limit allows it', b'HEAD', reply(b'a: %01000000d' % 0),
+     Gives(b'200', b''), 2_000_000),
+    ('there must not be ten thousand fields', b'HEAD', reply(*[b'a: b'] * 10_000),
+     too_long('header section')),
+    ('there may be ten thousand fields if the limit allows it', b'HEAD',
+     reply(*[b'a%d: b' % (number % 1000) for number in range(10_000)]), Gives(b'200', b''),
+     2_000_000),
+]
+RESPONSES = [row if len(row) == 5 else (*row, 16384) for row in RESPONSES]
+VALID = [row for row in RESPONSES if isinstance(row[3], Gives)]
+
+of_each = functools.partial(pytest.mark.parametrize, ('method', 'raw', 'expected', 'limit'))
+
+
+def rows_of(rows):
+    return [pytest.param(*row, id=sentence) for sentence, *row in rows]
+
+
+def read_response(method, pieces, limit=16384, chunks=None):
+    """Gives what pieces of a stream mean, with all that was not needed for it as its leftover.
+
+    `chunks` is a list that the content goes to, for when this raises.
+    """
+    pieces, chunks = iter(pieces), [] if chunks is None else chunks
+
+    async def receive(is_likely):
+        return next(pieces, b'')
+
+    version, code, headers, rest = received_head(receive, limit)
+    fields = lowhaio._combined(headers)
+    length = lowhaio._message_body_length(method, version, code, fields)
+    kept = lowhaio._keep_seconds(15, True, version, code, fields, length)
+
+    def step(data):
+        while (chunk := decoder.send(data)) is not None:
+            assert isinstance(chunk, bytes)
+            assert chunk
+            chunks.append(chunk)
+            data = None
+
+    decoder, is_at_end, data = lowhaio._body_decoder(length, rest, limit), False, None
+    try:
+        while True:
+            step(data)
+            assert not is_at_end, 'the decoder went on after the end of the stream'
+            data = next(pieces, b'')
+            is_at_end = not data
+    except StopIteration as stop:
+        leftover = stop.value + b''.join(pieces)
+    return Gives(code, b''.join(chunks), kept, headers, leftover, is_at_end)
+
+
+def received_head(receive, limit):
+    """Runs receive_head on what `receive` gives."""
+    connection = types.SimpleNamespace(
+        receive=receive, unparsed=b'', interim_responses=0, head_limit=limit,
+        origin=types.SimpleNamespace(host='a.test'), address='127.0.0.1')
+    connection.parse_head = functools.partial(lowhaio._Connection.parse_head, connection)
+    return returned(lowhaio._Connection.receive_head(connection))
+
+
+def returned(coroutine):
+    """Runs a coroutine that waits for nothing."""
+    with pytest.raises(StopIteration) as stop:
+        coroutine.send(None)
+    return stop.value.value
+
+
+def splittings(raw):
+    """Gives lists of pieces: the whole, single bytes unless they are many, and some at random."""
+    yield [raw]
+    if len(raw) <= 3000:
+        yield [raw[at:at + 1] for at in range(len(raw))]
+    random = Random(raw)
+    for _ in range(5 if len(raw) > 1 else 0):
+        cuts = random.sample(range(1, len(raw)), min(len(raw) - 1, random.randint(1, 8)))
+        yield [raw[start:end] for start, end in itertools.pairwise([0, *sorted(cuts), len(raw)])]
+
+
+def with_fields(expected, raw):
+    """Gives the expectation with the fields of its last header section, plainly read."""
+    if expected.headers is not None:
+        return expected
+    lines = raw.removesuffix(expected.leftover)
+    lines = lines[lines.rindex(b'HTTP/1.'):].partition(b'\r\n\r\n')[0].split(b'\r\n')[1:]
+    fields = [line.split(b':', 1) for line in lines]
+    return expected._replace(headers=tuple((name.lower(), value.strip()) for name,
+        value in fields))
+
+
+@of_each(rows_of(RESPONSES))
+def test_response(method, raw, expected, limit):
+    for pieces in splittings(raw):
+        if isinstance(expected, Gives):
+            assert read_response(method, pieces, limit) == with_fields(expected, raw)
+        else:
+            with pytest.raises(lowhaio.HttpDataError, match=expected[1]) as caught:
+                read_response(method, pieces, limit)
+            assert type(caught.value) is expected[0]
+            assert len(str(caught.value)) < 600
+
+
+@of_each(rows_of(row for row in VALID if len(row[2]) <= 3000))
+def test_response_ends_where_it_says(method, raw, expected, limit):
+    for junk in (b'x', b'\r\n', b'\0\r\r\n', OK):
+        if expected.until_close:
+            after = with_fields(expected, raw)._replace(content=expected.content + junk)
+        else:
+            after = with_fields(expected, raw)._replace(leftover=expected.leftover + junk)
+        for pieces in splittings(raw + junk):
+            assert read_response(method, pieces, limit) == after
+        assert read_response(method, [raw, junk], limit) == after
+
+
+@of_each(rows_of(row for row in VALID if len(row[2]) <= 3000))
+def test_response_that_ends_too_early_is_an_error(method, raw, expected, limit):
+    message = raw.removesuffix(expected.leftover)
+    ends = range(len(message)) if len(message) <= 200 else Random(raw).sample(range(len(message)),
+        20)
+    for end in ends:
+        content_so_far = end - (len(message) - len(expected.content))
+        if expected.until_close and content_so_far >= 0:
+            so_far = with_fields(expected, raw)._replace(content=expected.content[:content_so_far])
+            assert read_response(method, [message[:end]] * (end > 0), limit) == so_far
+            continue
+
+        for pieces in itertools.islice(splittings(message[:end]), 3) if end else [[]]:
+            chunks = []
+            with pytest.raises(lowhaio.HttpConnectionClosedError,
+                    match=r'expected .*; got the end of the stream') as caught:
+                read_response(method, pieces, limit, chunks)
+            assert type(caught.value) is lowhaio.HttpConnectionClosedError
+            assert expected.content.startswith(b''.join(chunks))
+
+
+def meaning(method, pieces, limit):
+    """Gives what pieces mean, or HttpDataError; any other exception fails the test."""
+    try:
+        return read_response(method, pieces, limit)._replace(until_close=None)
+    except lowhaio.HttpDataError:
+        return lowhaio.HttpDataError
+
+
+@of_each(rows_of(row for row in VALID if len(row[2]) <= 3000))
+def test_damaged_response_means_the_same_however_it_is_split(method, raw, expected, limit):
+    random = Random(raw)
+    for _ in range(15):
+        start, end = sorted((random.randint(0, len(raw)), random.randint(0, min(len(raw), 100))))
+        raw_damaged = raw[:start] + random.choice((
+            b'', random.randbytes(1), b'\r', b'\n', b'\r\n', b' ', b':', b'0',
+            raw[start:end] * 2)) + raw[
+                random.choice((start, start + 1, end)):]
+        meanings = [meaning(method, pieces,
+            limit) for pieces in splittings(raw_damaged) if raw_damaged]
+        assert all(one == meanings[0] for one in meanings)
+
+
+@pytest.mark.parametrize(('start', 'piece', 'error', 'text'), [
+    pytest.param(b'HTTP/1.1 200 OK', b'a', *too_long('header section', 1000), id='a status line'),
+    pytest.param(b'HTTP/1.1 200 OK\r\na:', b'a', *too_long('header section', 1000),
+        id='a field value'),
+    pytest.param(b'HTTP/1.1 200 OK\r\n', b'a', *too_long('header section', 1000),
+        id='a field name'),
+    pytest.param(b'HTTP/1.1 200 OK\r\n', b'a:b\r\n', *too_long('header section', 1000),
+        id='fields'),
+    pytest.param(b'HTTP/1.1 200 OK\r\na:b\r\n', b' c\r\n', *too_long('header section', 1000),
+        id='folded lines'),
+    pytest.param(b'', b'\r\n', *NOT_A_STATUS_LINE, id='empty lines'),
+    pytest.param(b'', CONTINUE, *malformed('after 64 interim ones; got another'),
+        id='interim responses'),
+    pytest.param(b'', CONTINUE * 40 + b'HTTP/1.1 103 Early Hints\r\na:b\r\n\r\n' * 40,
+                 *malformed('after 64 interim ones; got another'),
+                 id='interim responses in one piece'),
+    pytest.param(chunked(b''), b'0', *NOT_A_CHUNK_SIZE, id='zeros of a chunk size'),
+    pytest.param(chunked(b'1'), b' ', *too_long('chunk-size line', 1000),
+        id='spaces after a chunk size'),
+    pytest.param(chunked(b'1;'), b'a', *too_long('chunk-size line', 1000), id='a chunk extension'),
+    pytest.param(chunked(b'0\r\n'), b'a', *too_long('trailer section', 1000),
+        id='a trailer field'),
+    pytest.param(chunked(b'0\r\n'), b'a:b\r\n', *too_long('trailer section', 1000),
+        id='trailer fields'),
+])
+def test_what_never_ends_is_an_error(start, piece, error, text):
+    for count in (1, 7):
+        pieces = itertools.chain([start] * bool(start), itertools.repeat(piece * count, 20_000))
+        with pytest.raises(error, match=text) as caught:
+            read_response(b'GET', pieces, limit=1000)
+        assert type(caught.value) is error
+        assert next(pieces, None), 'all of it was read'
+
+
+def test_large_content_is_given_as_it_comes():
+    pieces = [reply(b'content-length: 3000000'), *[b'a' * 1_000_000] * 3, b'b']
+    chunks = []
+    assert read_response(b'GET', pieces, chunks=chunks).leftover == b'b'
+    assert chunks == pieces[1:-1]
+    assert all(given is came for given,
+        came in zip(chunks[:2], pieces[1:3], strict=True)), 'it was copied'
+
+    pieces = [chunked(b'2dc6c0\r\n'), *[b'a' * 1_000_000] * 3, b'\r\n0\r\n\r\n']
+    chunks = []
+    assert read_response(b'GET', pieces, chunks=chunks).leftover == b''
+    assert chunks == pieces[1:-1]
+
+
+def test_many_small_chunks_in_one_piece_are_not_copied_for_each():
+    """To copy what follows each of them, 1 MB here, is to copy 100 GB."""
+    raw = b'1\r\na\r\n' * 200_000 + b'0\r\n\r\n'
+    decoder = lowhaio._body_decoder(lowhaio._CHUNKED, raw, 16384)
+    started = time.process_time()
+    assert sum(map(len, decoder)) == 200_000
+    assert time.process_time() - started < 3
+
+
+# Whether a connection is kept, RFC 9112 9.3.
+
+# (sentence, status line's version, fields beside content-length: 0, seconds of 15)
+PERSISTENCE = [
+    ('HTTP/1.1 persists', b'HTTP/1.1', [], 15),
+    ('HTTP/1.0 does not persist', b'HTTP/1.0', [], 0),
+    ('HTTP/1.0 persists with keep-alive', b'HTTP/1.0', [b'connection: keep-alive'], 15),
+    ('HTTP/1.0 does not persist with other options', b'HTTP/1.0', [b'connection: a, keep-alives'],
+     0),
+    ('HTTP/1.0 does not persist with a keep-alive field', b'HTTP/1.0', [b'keep-alive: timeout=5'],
+     0),
+    ('HTTP/1.1 persists with keep-alive', b'HTTP/1.1', [b'connection: keep-alive'], 15),
+    ('HTTP/1.1 persists with other options', b'HTTP/1.1',
+     [b'connection: upgrade, closed, not-close'], 15),
+    ('HTTP/1.1 persists with an empty option', b'HTTP/1.1', [b'connection:'], 15),
+    ('close is the end', b'HTTP/1.1', [b'connection: close'], 0),
+    ('close is the end in any case', b'HTTP/1.1', [b'Connection: cLoSe'], 0),
+    ('close is the end in a list', b'HTTP/1.1', [b'connection: a ,\tclose\t,b'], 0),
+    ('close is the end in another field', b'HTTP/1.1',
+     [b'connection: keep-alive', b'connection: close'], 0),
+    ('close is the end before keep-alive', b'HTTP/1.1', [b'connection: close, keep-alive'], 0),
+    ('close is the end in HTTP/1.0 with keep-alive', b'HTTP/1.0',
+     [b'connection: keep-alive, close'], 0),
+    ('keep-alive may be in any case', b'HTTP/1.0', [b'connection: a,KEEP-Alive'], 15),
+    ('keep-alive may be in another field', b'HTTP/1.0',
+     [b'connection: a', b'connection: keep-alive'], 15),
+    ('close in another field is none', b'HTTP/1.1', [b'a: close', b'proxy-connection: close'], 15),
+
+    ('a hint takes effect 1 s earlier', b'HTTP/1.1', [b'keep-alive: timeout=5'], 4),
+    ('a hint may be quoted', b'HTTP/1.1', [b'keep-alive: timeout="5"'], 4),
+    ('a hint may be in any case with spaces', b'HTTP/1.1', [b'keep-alive: TimeOut = 5'], 4),
+    ('a hint may follow others', b'HTTP/1.1', [b'keep-alive: max=100, timeout=5'], 4),
+    ('a hint may follow others without a space', b'HTTP/1.1', [b'keep-alive: max=100,timeout=5'],
+     4),
+    ('a hint may follow a semicolon', b'HTTP/1.1', [b'keep-alive: a;timeout=5;b'], 4),
+    ('a hint may be in another field', b'HTTP/1.1',
+     [b'keep-alive: max=100', b'keep-alive: timeout=5'], 4),
+    ('a hint counts in HTTP/1.0', b'HTTP/1.0',
+     [b'connection: keep-alive', b'keep-alive: timeout=5'], 4),
+    ('a hint of 2 s leaves 1 s', b'HTTP/1.1', [b'keep-alive: timeout=2'], 1),
+    ('a hint of 1 s leaves none', b'HTTP/1.1', [b'keep-alive: timeout=1'], 0),
+    ('a hint of 0 s leaves none', b'HTTP/1.1', [b'keep-alive: timeout=0'], 0),
+    ('a hint just above the limit takes effect', b'HTTP/1.1', [b'keep-alive: timeout=15'], 14),
+    ('a longer hint has no effect', b'HTTP/1.1', [b'keep-alive: timeout=16'], 15),
+    ('a long hint has no effect', b'HTTP/1.1', [b'keep-alive: timeout=999999999'], 15),
+    ('a huge hint has no effect', b'HTTP/1.1', [b'keep-alive: timeout=' + b'9' * 5000], 15),
+    ('a hint of ten digits has no effect', b'HTTP/1.1', [b'keep-alive: timeout=0000000005'], 15),
+    ('a hint with a fraction counts by its whole seconds', b'HTTP/1.1',
+     [b'keep-alive: timeout=5.9'], 4),
+    ('a negative hint is none', b'HTTP/1.1', [b'keep-alive: timeout=-5'], 15),
+    ('an empty hint is none', b'HTTP/1.1', [b'keep-alive: timeout='], 15),
+    ('a hint without a value is none', b'HTTP/1.1', [b'keep-alive: timeout'], 15),
+    ('a hint in words is none', b'HTTP/1.1', [b'keep-alive: timeout=five'], 15),
+    ('another name is no hint', b'HTTP/1.1', [b'keep-alive: xtimeout=5, x-timeout=5, timeouts=5'],
+     15),
+    ('an empty field is no hint', b'HTTP/1.1', [b'keep-alive:'], 15),
+    ('a number alone is no hint', b'HTTP/1.1', [b'keep-alive: 5'], 15),
+    ('a hint does not undo close', b'HTTP/1.1', [b'connection: close', b'keep-alive: timeout=5'],
+     0),
+]
+
+
+@pytest.mark.parametrize(('version', 'lines', 'seconds'), [
+    pytest.param(*row, id=sentence) for sentence, *row in PERSISTENCE])
+def test_seconds_that_a_connection_is_kept(version, lines, seconds):
+    raw = reply(b'content-length: 0', *lines, status=version + b' 200 OK')
+    for pieces in splittings(raw):
+        kept = read_response(b'GET', pieces).kept
+        assert kept == seconds or seconds == 0 >= kept
+
+
+@pytest.mark.parametrize(('limit', 'is_ours_kept', 'lines', 'seconds'), [
+    pytest.param(15, False, [], 0, id='not if our side does not keep it'),
+    pytest.param(15, False, [b'keep-alive: timeout=5'], 0,
+        id='not for a hint if our side does not keep it'),
+    pytest.param(0, True, [], 0, id='not if the limit is 0'),
+    pytest.param(0, True, [b'keep-alive: timeout=5'], 0, id='not for a hint if the limit is 0'),
+    pytest.param(0.5, True, [b'keep-alive: timeout=5'], 0.5,
+        id='for the limit if the hint is longer'),
+    pytest.param(float('inf'), True, [b'keep-alive: timeout=5'], 4,
+        id='for the hint if there is no limit'),
+])
+def test_limit_of_the_seconds_that_a_connection_is_kept(limit, is_ours_kept, lines, seconds):
+    version, code, headers, _ = lowhaio._response_head(reply(b'content-length: 0', *lines), 16384)
+    assert lowhaio._keep_seconds(limit, is_ours_kept, version, code, lowhaio._combined(headers),
+        0) == seconds
+
+
+# (sentence, http_version, fields of the request, whether it persists)
+@pytest.mark.parametrize(('http_version', 'headers', 'persists'), [
+    pytest.param(b'HTTP/1.1', [], True, id='HTTP/1.1 persists'),
+    pytest.param(b'HTTP/1.0', [], False, id='HTTP/1.0 does not persist'),
+    pytest.param(b'HTTP/1.0', [(b'Connection', b'a, Keep-Alive ')], True,
+        id='HTTP/1.0 persists with keep-alive'),
+    pytest.param(b'HTTP/1.1', [(b'CONNECTION', b'a'), (b'connection', b' CLOSE')], False,
+        id='close in any case and field is the end'),
+    pytest.param(b'HTTP/1.1', [(b'connection', b'closed')], True,
+        id='other options are not the end'),
+    pytest.param(b'HTTP/1.1', [(b'x', b'close')], True, id='other fields are not the end'),
+])
+def test_request_persists(http_version, headers, persists):
+    _, _, fields = lowhaio._checked_request(http_version, b'GET', 'http://a.test/', (), headers)
+    assert lowhaio._persists(http_version, fields) is persists
+
+
+# The timeout of a block.
+
+@contextlib.contextmanager
+def timers_of_their_own():
+    """Gives a coroutine function that moves the time of timers; none may be left."""
+    loop, now, due = asyncio.get_running_loop(), 0, {}
+
+    def call_later(delay, callback):
+        key = object()
+        due[key] = now + delay, callback
+        return types.SimpleNamespace(cancel=lambda: due.pop(key, None))
+
+    async def forward(seconds):
+        nonlocal now
+        now += seconds
+        for key, (time_due, callback) in list(due.items()):
+            if time_due <= now:
+                del due[key]
+                loop.call_soon(callback)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    loop.call_later = call_later
+    try:
+        yield forward
+    finally:
+        del loop.call_later
+    assert not due
+
+
+@contextlib.contextmanager
+def cancelling_stays(count=0):
+    """Checks that the number of cancellations of the task is what it was, but for this many."""
+    task = asyncio.current_task()
+    before = task.cancelling()
+    yield
+    assert task.cancelling() == before + count
+    for _ in range(count):
+        task.uncancel()
+
+
+async def for_ever():
+    await asyncio.get_running_loop().create_future()
+
+
+@in_loop
+async def test_timeout_ends_a_block_that_takes_too_long():
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    with cancelling_stays():
+        with pytest.raises(asyncio.TimeoutError,
+                match=r'expected an end within 0\.02 s; got none'):
+            with lowhaio.timeout(loop, 0.02):
+                await for_ever()
+        assert loop.time() - before > 0.015
+        await asyncio.sleep(0)
+
+
+@in_loop
+async def test_timeout_leaves_alone_what_ends_in_time():
+    loop = asyncio.get_running_loop()
+    with cancelling_stays(), timers_of_their_own() as forward:
+        with lowhaio.timeout(loop, 1) as reset:
+            await forward(0.9)
+        await forward(9)
+        with lowhaio.timeout(loop, 0):
+            pass
+        await forward(9)
+
+        reset()                         # too late: nothing is there to be ended
+        await forward(9)
+
+
+@in_loop
+async def test_timeout_starts_anew_when_it_is_reset():
+    loop = asyncio.get_running_loop()
+    with cancelling_stays(), timers_of_their_own() as forward:
+        with pytest.raises(asyncio.TimeoutError, match='expected an end within 1 s'), \
+                lowhaio.timeout(loop, 1) as reset:
+            for _ in range(3):
+                await forward(0.9)
+                assert reset() is None
+            await forward(0.9)
+            is_there = True
+            await forward(0.2)
+            is_there = False
+        assert is_there
+
+
+@pytest.mark.parametrize('error',
+[ValueError, KeyboardInterrupt, asyncio.TimeoutError, asyncio.CancelledError])
+@in_loop
+async def test_timeout_lets_exceptions_of_the_block_pass(error):
+    loop = asyncio.get_running_loop()
+    raised = error('mine')
+    with cancelling_stays(), timers_of_their_own() as forward:
+        with pytest.raises(error) as caught, lowhaio.timeout(loop, 1):
+            await forward(0.9)
+            raise raised
+        assert caught.value is raised
+        await forward(9)
+
+
+@in_loop
+async def test_timeout_lets_exceptions_pass_that_its_end_provokes():
+    loop = asyncio.get_running_loop()
+    with cancelling_stays():
+        with pytest.raises(ValueError, match='mine'), lowhaio.timeout(loop, 0.01):
+            try:
+                await for_ever()
+            finally:
+                raise ValueError('mine')
+        await asyncio.sleep(0)
+
+
+@in_loop
+async def test_timeout_is_no_error_if_the_block_swallows_its_end():
+    loop = asyncio.get_running_loop()
+    with cancelling_stays():
+        with lowhaio.timeout(loop, 0.01) as reset:
+            with contextlib.suppress(asyncio.CancelledError):
+                await for_ever()
+            reset()
+            await asyncio.sleep(0.02)       # it is ended only once
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize('seconds', [60, 0])
+@in_loop
+async def test_timeout_leaves_a_cancellation_from_outside_as_it_is(seconds):
+    """With 0 s both come in the same iteration of the loop, either of them first."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    with cancelling_stays(1), pytest.raises(asyncio.CancelledError):
+        loop.call_soon(task.cancel)
+        with lowhaio.timeout(loop, seconds):
+            await for_ever()
+
+    with cancelling_stays(1), pytest.raises(asyncio.CancelledError), lowhaio.timeout(loop,
+            seconds):
+        loop.call_later(0, task.cancel)
+        await for_ever()
+
+    with cancelling_stays(2), pytest.raises(asyncio.CancelledError), lowhaio.timeout(loop,
+            seconds):
+        loop.call_later(0, task.cancel)
+        loop.call_later(0, task.cancel)
+        await for_ever()
+    await asyncio.sleep(0)
+
+
+@in_loop
+async def test_timeout_counts_from_the_cancellations_that_were_there():
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    with cancelling_stays(1):
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.TimeoutError), lowhaio.timeout(loop, 0.01):
+            await for_ever()
+
+
+@pytest.mark.parametrize(('outer', 'inner', 'is_outer'),
+[(0.01, 60, True), (60, 0.01, False), (0, 0, True)])
+@in_loop
+async def test_timeout_in_asyncio_timeout(outer, inner, is_outer):
+    loop = asyncio.get_running_loop()
+    with cancelling_stays():
+        with pytest.raises(asyncio.TimeoutError, match=None if is_outer else f'within {inner} s'):
+            async with asyncio.timeout(outer) as limit:
+                with lowhaio.timeout(loop, inner):
+                    await for_ever()
+        assert limit.expired() == is_outer
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(('outer', 'inner', 'text'), [
+    (0.01, 60, r'within 0\.01 s'), (60, 0.01, r'within 0\.01 s'), (0, 0.0, 'within 0 s')])
+@in_loop
+async def test_timeout_in_timeout(outer, inner, text):
+    loop = asyncio.get_running_loop()
+    with cancelling_stays():
+        with pytest.raises(asyncio.TimeoutError, match=text), lowhaio.timeout(loop, outer):
+            with lowhaio.timeout(loop, inner):
+                await for_ever()
+        await asyncio.sleep(0)
+
+
+@in_loop
+async def test_timeout_around_asyncio_timeout():
+    loop = asyncio.get_running_loop()
+    with cancelling_stays():
+        with pytest.raises(asyncio.TimeoutError), lowhaio.timeout(loop, 60):
+            async with asyncio.timeout(0.01) as limit:
+                await for_ever()
+        assert limit.expired()
+        with pytest.raises(asyncio.TimeoutError, match=r'within 0\.01 s'), lowhaio.timeout(loop,
+                0.01):
+            async with asyncio.timeout(60) as limit:
+                await for_ever()
+        assert not limit.expired()
+        await asyncio.sleep(0)
+
+
+# Generated responses.
+#
+# Valid ones, made together with what they mean, and what becomes of them when bytes are changed,
+# inserted, cut and spliced; all of them split anywhere. The examples are the same in each run,
+# unless more are asked for, which takes about ten minutes:
+#
+#     LOWHAIO_TEST_EXAMPLES=100000 python -m pytest test.py -k generated --timeout=0
+
+GENERATED_EXAMPLES = int(os.environ.get('LOWHAIO_TEST_EXAMPLES', 0))
+
+
+def generated(examples):
+    """Gives the settings of a test that has this many examples, unless more are asked for."""
+    return hypothesis.settings(
+        max_examples=max(examples, GENERATED_EXAMPLES), derandomize=not GENERATED_EXAMPLES,
+        database=None, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+
+
+GeneratedMeaning = collections.namedtuple('GeneratedMeaning', (
+    'code', 'headers',      # as request returns them
+    'content',              # bytes
+    'leftover',             # what comes after the message
+    'is_until_close',       # whether the end of the stream is the end of the message
+    'keep_seconds',         # how long the connection may be idle then, of at most 15
+))
+
+GENERATED_NAMES = (b'a', b'x-Content-Length', b"!#$%&'*+-.^_`|~09AZaz", b'set-cookie')
+GENERATED_REASONS = (b'', b' ', b' OK', b' Not \xff\t', b' HTTP/1.1 204')
+GENERATED_FIELD_LINES = tuple(itertools.product(        # case of the name, before the value, after
+    (bytes.lower, bytes.upper, bytes.title), (b'', b' ', b'\t ', b'\r\n ', b' \r\n\t \r\n '),
+    (b'', b' ', b' \t')))
+GENERATED_OPTIONS = (b'close', b'Close', b'keep-alive', b'Keep-Alive', b'upgrade', b'')
+GENERATED_EXTENSIONS = (b'', b'', b' ', b';', b' \t;a="0;b"', b';\xff\x01')
+GENERATED_SIZES = (b'%x', b'%X', b'0%x', b'%016X')
+GENERATED_LENGTHS = (b'%d', b'0%d', b'%d, %d', b'%d,%d\t,%d')
+GENERATED_HINTS = (     # of keep-alive, and the seconds that they leave
+    (b'timeout=5', 4), (b'max=9, timeout=16', 15), (b'Timeout = "7";max=1', 6), (b'timeout=1', 0),
+    (b'timeout=0', 0), (b'timeout=99', 15), (b'max=5', 15), (b'xtimeout=5', 15), (b'timeout=', 15))
+GENERATED_INTERIM = (
+    b'HTTP/1.1 100 Continue\r\n\r\n',
+    b'HTTP/1.1 103\r\nlink: <a>\r\n b\r\ncontent-length: 3\r\n\r\n',
+    b'HTTP/1.0 199 \r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n')
+GENERATED_LEFTOVERS = (
+    b'', b'', b'', b'', b'\r\n', b'0\r\n\r\n', b'HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx')
+
+
+generated_choice = functools.cache(st.sampled_from)    # making a strategy costs more than drawing
+generated_content = st.binary(max_size=30)
+generated_sizes = st.lists(st.integers(1, 20), max_size=3)
+generated_fields = st.lists(st.tuples(
+    st.sampled_from(GENERATED_NAMES), st.lists(st.binary(max_size=8), max_size=3)), max_size=2)
+generated_options = st.lists(st.sampled_from(GENERATED_OPTIONS), max_size=2)
+generated_interim = st.lists(st.sampled_from(GENERATED_INTERIM), max_size=2)
+generated_number = st.integers(0, 999)
+generated_cuts = st.lists(generated_number, max_size=5)
+
+
+@st.composite
+def responses(draw):
+    """Gives (method, raw response, its GeneratedMeaning)."""
+    def one_of(choices):
+        return draw(generated_choice(choices))
+
+    def line_of(name, value):
+        cased, before, after = one_of(GENERATED_FIELD_LINES)
+        return b'%b:%b%b%b\r\n' % (cased(name), before, value, after)
+
+    def other_fields():
+        for name, parts in draw(generated_fields):
+            parts = [part.translate(None, b'\r\n\0').strip(b' \t') for part in parts]
+            yield name, b' '.join(filter(None, parts)), b'\r\n\t'.join(parts)
+
+    method = one_of((b'GET', b'GET', b'POST', b'HEAD'))
+    code = one_of((b'200',) * 5 + (b'204', b'204', b'299', b'300', b'304', b'304', b'999', b'101'))
+    framing = one_of(('length', 'chunked', 'kept', 'close'))
+    version = one_of((b'HTTP/1.1', b'HTTP/1.0')) if framing != 'chunked' else b'HTTP/1.1'
+    options = draw(generated_options)
+    has_none = code == b'304' or (method == b'HEAD' and code != b'101')
+    content = draw(generated_content)
+    fields = list(other_fields())
+
+    if framing == 'length':
+        form = one_of(GENERATED_LENGTHS)
+        length = form.replace(b'%d', b'%d' % len(content))
+        fields += [(b'content-length', length, length)] * one_of((1, 1, 2))
+    if framing == 'chunked':
+        coding = one_of((b'chunked', b'CHUNKED'))
+        fields.append((b'transfer-encoding', coding, coding))
+    if framing == 'kept':
+        options = [*options, b'keep-alive']
+    if framing == 'close':
+        options = [option for option in options if option.lower() != b'keep-alive']
+    if framing != 'chunked' and one_of((False, False, True)):
+        fields.append((b'transfer-encoding', b'identity', b'identity'))
+    for option in options:
+        fields.append((b'connection', option, option))
+    hint, seconds = one_of(GENERATED_HINTS) if one_of((False, True)) else (b'', 15)
+    if hint:
+        fields.append((b'keep-alive', hint, hint))
+    first = draw(generated_number) % (len(fields) + 1)
+    fields = fields[first:] + fields[:first]
+
+    raw = b''.join(draw(generated_interim))
+    raw += version + b' ' + code + one_of(GENERATED_REASONS) + b'\r\n'
+    raw += b''.join(line_of(name, raw_value) for name, _, raw_value in fields) + b'\r\n'
+
+    is_until_close = code == b'101' or (framing == 'close' and not has_none and code != b'204')
+    if has_none or (not is_until_close and (
+            framing in ('kept', 'close') or (framing == 'chunked' and code == b'204'))):
+        content = b''
+    elif is_until_close or framing == 'length':
+        raw += content
+    else:
+        rest = content
+        for size in [*draw(generated_sizes), len(content)]:
+            if chunk := rest[:size]:
+                raw += one_of(GENERATED_SIZES) % len(chunk) + one_of(GENERATED_EXTENSIONS)
+                raw, rest = raw + b'\r\n' + chunk + b'\r\n', rest[size:]
+        raw += one_of((b'0', b'0' * 16)) + one_of(GENERATED_EXTENSIONS) + b'\r\n'
+        trailers = [line_of(name, raw_value) for name, _, raw_value in other_fields()]
+        raw += b''.join(trailers) + b'\r\n'
+
+    leftover = b'' if is_until_close else one_of(GENERATED_LEFTOVERS)
+    options = [option.lower() for option in options]
+    persists = b'close' not in options and (version == b'HTTP/1.1' or b'keep-alive' in options)
+    is_kept = persists and not is_until_close and not (
+        code == b'204' and any(name == b'transfer-encoding' for name, _, _ in fields))
+    headers = tuple((name.lower(), value) for name, value, _ in fields)
+    return method, raw + leftover, GeneratedMeaning(
+        code, headers, content, leftover, is_until_close, seconds if is_kept else 0)
+
+
+GENERATED_INSERTS = (
+    b'\r\n', b'\r', b'\n', b'\0', b' ', b'\t', b':', b',', b';', b'-', b'+', b'_', b'0x', b'\xff',
+    b'\r\n ', b'\r\n\r\n', b'0\r\n\r\n', b'5\r\n', b'9' * 20, b'\r\ncontent-length: 3',
+    b'\r\nconnection: close', b'\r\ntransfer-encoding: chunked', b'HTTP/1.1 100 Continue\r\n\r\n')
+generated_responses = responses()
+generated_mutations = st.lists(st.sampled_from(
+    ('flip', 'flip', 'insert', 'insert', 'cut', 'move', 'splice')), min_size=1, max_size=3)
+
+
+@st.composite
+def mutated_responses(draw):
+    """Gives (method, raw): a response whose bytes have been changed, inserted, cut or spliced."""
+    method, raw, _ = draw(generated_responses)
+    for kind in draw(generated_mutations):
+        at, number = draw(generated_number) % (len(raw) + 1), draw(generated_number)
+        if kind == 'flip':
+            flipped = bytes(byte ^ number % 255 + 1 for byte in raw[at:at + 1])
+            raw = raw[:at] + flipped + raw[at + 1:]
+        elif kind == 'insert':
+            raw = raw[:at] + GENERATED_INSERTS[number % len(GENERATED_INSERTS)] + raw[at:]
+        elif kind == 'cut':
+            raw = raw[:at] + raw[at + 1 + number % 20:]
+        elif kind == 'move':
+            raw = raw[:at] + raw[number % (len(raw) + 1):][:20] + raw[at:]
+        else:
+            _, other, _ = draw(generated_responses)
+            raw = raw[:at] + other[number % (len(other) + 1):]
+    return method, raw
+
+
+def cut_at(raw, cuts):
+    """Gives the pieces of raw, cut at these positions modulo its length."""
+    ends = sorted({cut % (len(raw) + 1) for cut in cuts} | {0, len(raw)})
+    return [raw[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def read_generated(method, pieces, limit=16384):
+    """Gives (GeneratedMeaning, None), or (content so far, error), of pieces and then the end.
+
+    It does what request and the body that it returns do, without a socket.
+    """
+    pieces, content, is_ended = iter(pieces), [], False
+
+    def receive():
+        nonlocal is_ended
+        assert not is_ended, 'asked for more after the end of the stream'
+        piece = next(pieces, b'')
+        is_ended = piece == b''
+        return piece
+
+    try:
+        async def receive_some(is_likely):
+            return receive()
+
+        version, code, headers, rest = received_head(receive_some, limit)
+        fields = lowhaio._combined(headers)
+        length = lowhaio._message_body_length(method, version, code, fields)
+        keep_seconds = lowhaio._keep_seconds(15, True, version, code, fields, length)
+        decoder = lowhaio._body_decoder(length, rest, limit)
+        chunk = next(decoder)
+        while True:
+            assert chunk != b''
+            if chunk is not None:
+                content.append(chunk)
+            chunk = decoder.send(receive() if chunk is None else None)
+
+    except StopIteration as stop:
+        return GeneratedMeaning(code, headers, b''.join(content), stop.value + b''.join(pieces),
+                       length is lowhaio._UNTIL_CLOSE, max(0, keep_seconds)), None
+    except lowhaio.HttpDataError as error:
+        return b''.join(content), error
+
+
+@generated(600)
+@hypothesis.given(responses(), generated_cuts)
+def test_generated_responses_are_read_as_what_they_mean(response, cuts):
+    method, raw, meaning = response
+    for pieces in ([raw], cut_at(raw, cuts), cut_at(raw, range(len(raw)))):
+        assert read_generated(method, pieces) == (meaning, None)
+
+
+@generated(1500)
+@hypothesis.given(mutated_responses(), generated_cuts, st.sampled_from((16384, 16384, 40, 15)))
+def test_generated_mutations_give_what_was_sent_or_an_error(response, cuts, limit):
+    method, raw = response
+    whole, error = read_generated(method, [raw] if raw else [], limit)
+    for pieces in (cut_at(raw, cuts), cut_at(raw, range(len(raw)))):
+        again, error_again = read_generated(method, filter(None, pieces), limit)
+        assert again == whole
+        assert type(error_again) is type(error) or (limit < 16384 and \
+            lowhaio.HttpHeaderTooLong in (type(error), type(error_again)))
+
+    if error:
+        content = whole
+        assert str(error)
+    else:
+        content, leftover = whole.content, whole.leftover
+        assert raw.endswith(leftover)
+        message = raw[:len(raw) - len(leftover)]
+        codings = [value.lower() for name, value in whole.headers if name == b'transfer-encoding']
+        if codings == [b'chunked'] and not whole.is_until_close and content:
+            assert b'content-length' not in dict(whole.headers)
+            assert message.endswith(b'\r\n')
+        else:
+            assert message.endswith(b'\r\n\r\n' + content)
+        for name, value in whole.headers:
+            assert lowhaio._TOKEN.fullmatch(name)
+            assert name == name.lower()
+            assert value == value.strip(b' \t')
+            assert not set(value) & set(b'\r\n\0')
+
+    sent = iter(raw)
+    assert all(byte in sent for byte in content), 'bytes that were not sent in this order'
+
+
+generated_exchanges = st.tuples(
+    st.one_of(responses(), mutated_responses()), generated_cuts,
+    st.sampled_from(('early', 'early', 'closes', 'waits')))
+
+
+def test_generated_responses_leave_their_connection_in_step():
+    """Over a socket: after each response, requests must get the answers with their own number."""
+    serial = itertools.count()
+
+    @hypothesis.settings(generated(200), max_examples=max(200, GENERATED_EXAMPLES // 50))
+    @hypothesis.given(generated_exchanges)
+    def run_all(exchange):
+        (method, raw, *_), cuts, manner = exchange
+        runner.run(with_time_limit(check_in_step(serial, method, raw, cuts, manner), 20))
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(asyncio.sleep(0))
+        descriptors = open_descriptors()
+        run_all()
+        runner.run(settled(descriptors))
+        assert open_descriptors() == descriptors
+        assert registered(runner.get_loop()) == 0
+
+
+async def check_in_step(serial, method, raw, cuts, manner):
+    """Has a server answer with raw, and sends two numbered requests after it.
+
+    After its answer the server waits for more or closes; or the answer is early, before the server
+    has read the body of the request. It closes anyway where no end would come else.
+    """
+    meaning, error = read_generated(method, [raw] if raw else [])
+    closes = manner == 'closes' or error is not None or meaning.is_until_close
+    is_early = manner == 'early' and not closes
+    answered = asyncio.Event()
+
+    async def handler(reader, writer):
+        while True:
+            head = await reader.readuntil(b'\r\n\r\n')
+            if not head.startswith(method + b' / '):
+                number = head.split(b' ')[1]
+                writer.write(b'HTTP/1.1 200 OK\r\nnumber:%b\r\ncontent-length:%d\r\n\r\n%b' % (
+                    number, len(number), number))
+                continue
+            try:
+                for piece in cut_at(raw, cuts):
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(0)
+                if closes:
+                    writer.close()
+                    await writer.wait_closed()
+                    return
+            finally:
+                answered.set()
+            await reader.readexactly(4 if is_early else 0)
+
+    async def body():
+        if is_early:
+            await answered.wait()
+            yield b'body'
+
+    content, failure = b'', None
+    async with Server(handler) as server, pool() as request:
+        try:
+            code, headers, response_body = await request(
+                method, server.url, body=body, headers=((b'content-length', b'4'),) * is_early)
+            async for chunk in response_body:
+                content += chunk
+        except lowhaio.HttpDataError as caught:
+            failure = caught
+
+        assert type(failure) is type(error)
+        if failure:
+            assert meaning.startswith(content)
+        else:
+            assert (code, headers, content) == meaning[:3]
+
+        await answered.wait()
+        for number in itertools.islice(serial, 2):
+            path = b'/%d' % number
+            assert await get(request, f'{server.url}{number}') == (b'200', (
+                (b'number', path), (b'content-length', b'%d' % len(path))), path)
+
+        is_kept = not (closes or error or meaning.leftover) and meaning.keep_seconds > 0
+        if not is_early or code < b'300':       # else the body may have been cut off
+            assert server.connections == (1 if is_kept else 2)
+
+
+@pytest.mark.parametrize('is_all_early', [True, False], ids=['whole', 'its header section alone'])
+@in_loop
+async def test_response_that_came_before_the_request_was_sent_is_given_once(is_all_early):
+    answer = b'HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfirst'
+    answered = asyncio.Event()
+
+    async def handler(reader, writer):
+        await reader.readuntil(b'\r\n\r\n')
+        writer.write(answer if is_all_early else answer[:-5])
+        answered.set()
+        await reader.readexactly(4)
+        writer.write(b'' if is_all_early else answer[-5:])
+        await answering(OK)(reader, writer)
+
+    async def body():
+        await answered.wait()
+        await asyncio.sleep(0.01)
+        yield b'body'
+
+    async with Server(handler) as server, pool() as request:
+        headers = ((b'content-length', b'4'),)
+        assert (await get(request, server.url, b'POST', headers=headers, body=body))[2] == b'first'
+        assert (await get(request, server.url))[2] == b'ok'
+        assert server.connections == 1
+
+
+# What no other row noticed when the module was mutated: (sentence, method, field lines, then what
+# GeneratedMeaning says, as far as it is given, or the text of the error).
+MUTATED_ROWS = [
+    ('a value keeps all but spaces and tabs at its ends, also when folded', b'HEAD',
+     b'a: XaX\r\n XbX\r\nb:\r\n XcX', {'headers': ((b'a', b'XaX XbX'), (b'b', b'XcX'))}),
+    ('a content-length may have 18 digits', b'GET',
+     b'content-length: 999999999999999999', 'expected 999999999999999999 more bytes of content'),
+    ('a content-length has no letter before it', b'GET',
+     b'content-length: X0', 'expected content-length as one number'),
+    ('a content-length has no letter before its repetition', b'GET',
+     b'content-length: 0, X0', 'expected content-length as one number'),
+    ('repeated content-lengths may have spaces and tabs around them', b'GET',
+     b'content-length: 0\t, 0 ,0', {'content': b'', 'keep_seconds': 15}),
+    ('an option of connection has no letter before it', b'HEAD',
+     b'connection: Xclose', {'keep_seconds': 15}),
+    ('a hint may have spaces on both sides of its =', b'HEAD',
+     b'keep-alive: timeout  =  5', {'keep_seconds': 4}),
+    ('a hint has at most one quotation mark before it', b'HEAD',
+     b'keep-alive: timeout=""5', {'keep_seconds': 15}),
+    ('a hint may have nine digits', b'HEAD',
+     b'keep-alive: timeout=000000005', {'keep_seconds': 4}),
+    ('a hint of ten digits is none', b'HEAD',
+     b'keep-alive: timeout=0000000005', {'keep_seconds': 15}),
+]
+
+
+@pytest.mark.parametrize(('method', 'lines', 'expected'), [
+    pytest.param(*row, id=sentence) for sentence, *row in MUTATED_ROWS])
+def test_mutated_rows(method, lines, expected):
+    got, error = read_generated(method, [b'HTTP/1.1 200 OK\r\n' + lines + b'\r\n\r\n'])
+    if isinstance(expected, dict):
+        assert error is None
+        assert expected.items() <= got._asdict().items()
+    else:
+        assert got == b''
+        assert str(error).startswith(expected)
+
+
+@pytest.mark.parametrize('line', [
+    b';', b' ', b'\r', b'5;\n', b'5;\ra', b'5;\0', b'5\r\r', b'5 5', b'0' * 17])
+def test_mutated_chunk_size_line_is_refused_before_its_end(line):
+    head = b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n'
+    for pieces in ([head + line], cut_at(head + line, range(999))):
+        got, error = read_generated(b'GET', pieces)
+        assert got == b''
+        assert str(error) == f'expected a chunk size; got {line!r}'
+
+
+@pytest.mark.parametrize(('size', 'error'), [
+    (49, lowhaio.HttpConnectionClosedError), (50, lowhaio.HttpHeaderTooLong)])
+def test_mutated_chunk_size_line_is_too_long_once_no_end_can_fit(size, error):
+    head = b'HTTP/1.1 200\r\ntransfer-encoding: chunked\r\n\r\n'
+    _, got = read_generated(b'GET', [head, b'5'.ljust(size)], limit=50)
+    assert type(got) is error
+
+
+@pytest.mark.parametrize(('size', 'end'), [(80, "'"), (81, "'...")])
+def test_mutated_quotation_is_cut_at_80_bytes(size, end):
+    _, error = read_generated(b'GET', [b'x' * size])
+    assert str(error) == f"expected a status line; got b'{'x' * 80}{end}"
+
+
+# Pool over sockets whose every byte a test decides.
+
+class Socks(list):
+    """A `get_sock` that remembers its sockets: a closed one has the descriptor -1."""
+
+    def __init__(self, kind=socket.socket):
+        super().__init__()
+        self.kind = kind
+        self.families = []
+
+    def __call__(self, family=socket.AF_INET):
+        sock = self.kind(family, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        self.append(sock)
+        self.families.append(family)
+        return sock
+
+    def open(self):
+        return [sock.fileno() != -1 for sock in self]
+
+
+class Resolver:
+    """A `get_dns_resolver` whose answers a test decides: a list, or what is called to get one."""
+
+    def __init__(self, answer):
+        self.answer, self.asked, self.cleared = answer, [], 0
+
+    def __call__(self, **_):
+        return self.resolve, self.clear_cache
+
+    async def resolve(self, host, kind, get_logger_adapter):
+        assert kind is aiodnsresolver.TYPES.A
+        get_logger_adapter({})
+        self.asked.append(host)
+        return self.answer() if callable(self.answer) else self.answer
+
+    async def clear_cache(self, get_logger_adapter):
+        get_logger_adapter({})
+        self.cleared += 1
+
+
+class Address(str):
+    """An address with an `expires_at`, as aiodnsresolver's have one."""
+
+    __slots__ = ('expires_at',)
+
+    def __new__(cls, address, expires_at):
+        self = super().__new__(cls, address)
+        self.expires_at = expires_at
+        return self
+
+
+@contextlib.contextmanager
+def failing(kind, text, cause=None):
+    """The block fails with exactly this class, this text (a pattern) and this class of cause."""
+    with pytest.raises(kind, match=text or None) as caught:
+        yield caught
+    assert type(caught.value) is kind
+    if cause is not None:
+        assert isinstance(caught.value.__cause__, cause)
+    assert asyncio.current_task().cancelling() == 0
+
+
+async def until(condition):
+    """Waits for what other tasks or the network bring about soon."""
+    end = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < end
+        await asyncio.sleep(0)          # not longer, since a Clock may have stopped the time
+
+
+def peer_socket(writer):
+    """Gives a plain socket of a server's stream, that sends at once. To be closed after use."""
+    return socket.socket(fileno=os.dup(writer.get_extra_info('socket').fileno()))
+
+
+class Clock:
+    """The loop's time, that goes on only when told to, as layers' tests have it."""
+
+    def __init__(self, loop):
+        self.loop, self.now, self.timers = loop, 1000.0, []
+
+    def __enter__(self):
+        self.loop.time, self.loop.call_at = lambda: self.now, self.call_at
+        self.loop.call_later = lambda delay, *args, **kwargs: self.call_at(
+            self.now + delay, *args, **kwargs)
+        return self
+
+    def __exit__(self, *_):
+        del self.loop.time, self.loop.call_at, self.loop.call_later
+
+    def call_at(self, when, callback, *args, context=None):
+        self.timers.append(Timer(when, functools.partial(callback, *args)))
+        return self.timers[-1]
+
+    async def forward(self, seconds):
+        self.now += seconds
+        while due := [timer for timer in self.left() if timer.when() <= self.now]:
+            self.timers.remove(due[0])
+            due[0].run()
+            await asyncio.sleep(0)
+
+    def left(self):
+        return [timer for timer in self.timers if not timer.cancelled()]
+
+
+class Timer:
+    """A timer of a Clock. asyncio's own cannot be made for uvloop."""
+
+    def __init__(self, when, run):
+        self.when, self.run = lambda: when, run
+
+    def cancel(self):
+        self.run = None
+
+    def cancelled(self):
+        return self.run is None
+
+
+class Halves:
+    """A handler whose responses end only when told to, each with the number of its connection."""
+
+    def __init__(self):
+        self.go = {}
+        self.count = 0
+
+    async def __call__(self, reader, writer):
+        self.count += 1
+        number, self.go[self.count] = self.count, asyncio.Event()
+        while True:
+            await read_request(reader)
+            writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n%d' % number)
+            await self.go[number].wait()
+            writer.write(b'%d' % number)
+
+
+class Holding:
+    """A handler that answers, and keeps its reader and writer for the test to use."""
+
+    def __init__(self, response=OK):
+        self.response, self.streams = response, []
+
+    async def __call__(self, reader, writer):
+        self.streams.append((reader, writer))
+        while True:
+            await read_request(reader)
+            writer.write(self.response)
+
+
+def run_out(what):
+    """What a server does to an idle connection that ends it."""
+    def close(sock):
+        sock.shutdown(socket.SHUT_RDWR)
+
+    def surplus(sock):
+        sock.send(b'HTTP/1.1 408 Request Timeout\r\n\r\n')
+
+    return {'close': close, 'bytes': surplus}[what]
+
+
+# The pool: which connection a request gets.
+
+@in_loop
+async def test_connections_are_pooled_by_host_without_case_and_by_port():
+    async with Server(answering(OK)) as server, Server(answering(OK)) as other, \
+            Dns({name: ['127.0.0.1'] for name in ('a.test', 'b.test')}) as dns, \
+            pool(get_dns_resolver=dns.get_resolver) as request:
+        for name in ('a.test', 'b.test', 'A.Test', 'b.test', 'a.TEST'):
+            await get(request, f'http://{name}:{server.port}/')
+        assert server.connections == 2
+        await get(request, f'http://a.test:{other.port}/')
+        assert (server.connections, other.connections) == (2, 1)
+
+
+@in_loop
+async def test_two_pools_share_nothing():
+    async with Server(answering(OK)) as server, pool() as one, pool() as other:
+        await get(one, server.url)
+        await get(other, server.url)
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize(('ended', 'reused'), [((1, 2), b'22'), ((2, 1), b'11')])
+@in_loop
+async def test_the_connection_that_became_idle_last_is_taken_first(ended, reused):
+    halves = Halves()
+    async with Server(halves) as server, pool() as request:
+        bodies = [(await request(b'GET', server.url))[2] for _ in range(2)]
+        for number in ended:
+            halves.go[number].set()
+            assert await lowhaio.buffered(bodies[number - 1]) == b'%d%d' % (number, number)
+        assert (await get(request, server.url))[2] == reused
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize('count', [1, 2])
+@pytest.mark.parametrize('what', ['close', 'bytes'])
+@in_loop
+async def test_idle_connection_is_probed_before_it_is_reused(what, count):
+    holding, socks = Holding(), Socks()
+    async with Server(holding) as server, pool(get_sock=socks) as request:
+        await asyncio.gather(*(get(request, server.url) for _ in range(count)))
+        assert server.connections == count
+        for _, writer in holding.streams:
+            with peer_socket(writer) as peer:
+                run_out(what)(peer)
+        assert all(socks.open())        # the event loop has not seen it
+
+        assert await get(request, server.url) == (b'200', ((b'content-length', b'2'),), b'ok')
+        assert server.connections == count + 1
+        assert socks.open() == [False] * count + [True]
+
+
+@pytest.mark.parametrize('tls', [False, True])
+@pytest.mark.parametrize('what', ['close', 'bytes'])
+@in_loop
+async def test_server_that_ends_an_idle_connection_is_noticed_at_once(what, tls):
+    holding, descriptors = Holding(), []
+    async with Server(holding, tls=tls_server() if tls else None) as server, \
+            pool(get_ssl_context=tls_client, sock_post_message=descriptors.append) as request:
+        await get(request, server.url)
+        if tls and what == 'bytes':
+            holding.streams[0][1].write(b'x')
+        else:
+            with peer_socket(holding.streams[0][1]) as peer:
+                run_out('close' if tls else what)(peer)
+        assert descriptors[0].fileno() != -1
+        await until(lambda: descriptors[0].fileno() == -1)
+        assert (await get(request, server.url))[0] == b'200'
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize(('settings', 'field', 'seconds'), [
+    pytest.param({}, b'', 15, id='The default is 15 seconds.'),
+    pytest.param({'keep_alive_timeout': 3}, b'', 3, id='The parameter decides.'),
+    pytest.param({}, b'keep-alive: timeout=5\r\n', 4, id='A shorter hint counts less 1 s.'),
+    pytest.param({}, b'keep-alive: timeout=99\r\n', 15, id='A longer hint does not count.'),
+])
+@in_loop
+async def test_idle_connection_is_closed_by_a_timer_due_exactly_then(settings, field, seconds):
+    loop, socks = asyncio.get_running_loop(), Socks()
+    response = OK.replace(b'\r\n\r\n', b'\r\n' + field + b'\r\n')
+    async with Server(answering(response)) as server, pool(get_sock=socks, **settings) as request:
+        with Clock(loop) as clock:
+            await get(request, server.url)
+            await clock.forward(seconds - 0.001)
+            assert socks.open() == [True]
+            await get(request, server.url)          # the time begins anew
+            await clock.forward(seconds - 0.001)
+            assert socks.open() == [True]
+            assert min(timer.when() for timer in clock.left()
+                       ) == pytest.approx(clock.now + 0.001)
+            await clock.forward(0.001)
+            assert socks.open() == [False]
+            assert server.connections == 1
+
+
+@in_loop
+async def test_idle_connection_is_closed_when_aiofastforward_says_so():
+    loop, socks = asyncio.get_running_loop(), Socks()
+    if not isinstance(loop, asyncio.BaseEventLoop):
+        pytest.skip('aiofastforward recurses endlessly on uvloop')
+    async with Server(answering(OK)) as server, pool(get_sock=socks) as request:
+        with aiofastforward.FastForward(loop) as forward:
+            await get(request, server.url)
+            await forward(14)
+            assert socks.open() == [True]
+            await forward(1)
+            assert socks.open() == [False]
+
+
+@pytest.mark.parametrize(('settings', 'field'), [
+    pytest.param({'keep_alive_timeout': 0}, b'', id='A keep_alive_timeout of 0 keeps none.'),
+    pytest.param({}, b'keep-alive: timeout=1\r\n', id='A hint of 1 s leaves no time.'),
+    pytest.param({}, b'connection: Close\r\n', id='The server closes.'),
+])
+@in_loop
+async def test_connection_that_may_not_be_kept_is_closed_with_the_last_byte(settings, field):
+    socks = Socks()
+    response = OK.replace(b'\r\n\r\n', b'\r\n' + field + b'\r\n')
+    async with Server(answering(response)) as server, pool(get_sock=socks, **settings) as request:
+        body = (await request(b'GET', server.url))[2]
+        assert await anext(body) == b'ok'
+        assert socks.open() == [False]
+
+
+@pytest.mark.parametrize(('version', 'sent', 'answered', 'is_kept'), [
+    (b'HTTP/1.1', (), OK, True),
+    (b'HTTP/1.1', ((b'Connection', b'x, CLOSE'),), OK, False),
+    (b'HTTP/1.0', (), OK.replace(b'/1.1', b'/1.0'), False),
+    (b'HTTP/1.0', ((b'connection', b'keep-alive'),), OK.replace(b'/1.1', b'/1.0'), False),
+    (b'HTTP/1.0', ((b'connection', b'keep-alive'),),
+     b'HTTP/1.0 200 OK\r\nconnection: Keep-Alive\r\ncontent-length: 2\r\n\r\nok', True),
+    (b'HTTP/1.1', (), OK + b'surplus', False),
+])
+@in_loop
+async def test_connection_is_kept_only_if_both_sides_persist(version, sent, answered, is_kept):
+    socks, heads = Socks(), []
+
+    async def handler(reader, writer):
+        heads.append((await read_request(reader))[0])
+        writer.write(answered)
+        await reader.read()
+
+    async with Server(handler) as server, pool(get_sock=socks, http_version=version) as request:
+        assert (await get(request, server.url, headers=sent))[2] == b'ok'
+        assert socks.open() == [is_kept]
+        assert heads[0].startswith(b'GET / %b\r\nhost:127.0.0.1\r\n' % version)
+
+
+@pytest.mark.parametrize(('method', 'response'), [
+    (b'HEAD', b'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n'),
+    (b'GET', b'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n'),
+    (b'GET', b'HTTP/1.1 204 No Content\r\n\r\n'),
+    (b'GET', b'HTTP/1.1 304 Not Modified\r\ncontent-length: 2\r\n\r\n'),
+])
+@in_loop
+async def test_connection_is_idle_before_request_returns_a_response_without_body(
+        method, response):
+    async with Server(answering(response)) as server, pool() as request:
+        bodies = [(await request(method, server.url))[2] for _ in range(2)]
+        assert server.connections == 1
+        assert [await lowhaio.buffered(body) for body in bodies] == [b'', b'']
+
+
+@in_loop
+async def test_connection_is_idle_when_the_last_chunk_is_given():
+    halves = Halves()
+    async with Server(halves) as server, pool() as request:
+        body = (await request(b'GET', server.url))[2]
+        assert await anext(body) == b'1'
+        halves.go[1].set()
+        assert await anext(body) == b'1'
+        assert (await get(request, server.url))[2] == b'11'
+        assert server.connections == 1
+        with pytest.raises(StopAsyncIteration):
+            await anext(body)
+        await body.aclose()
+        assert (await get(request, server.url))[2] == b'11'
+        assert server.connections == 1
+
+
+# Bodies that are not read to their end.
+
+async def drop(body):
+    pass
+
+
+async def read_half_and_drop(body):
+    async for _ in body:
+        break
+
+
+async def aclose(body):
+    await body.aclose()
+    await body.aclose()
+    with pytest.raises(StopAsyncIteration):
+        await anext(body)
+
+
+@pytest.mark.parametrize('leave', [drop, read_half_and_drop, aclose])
+@in_loop
+async def test_response_body_not_read_to_its_end_closes_its_connection_at_once(leave):
+    socks = Socks()
+    async with Server(Halves()) as server, pool(get_sock=socks) as request:
+        await leave((await request(b'GET', server.url))[2])
+        assert socks.open() == [False]
+
+
+@in_loop
+async def test_response_body_iterated_after_an_error_fails_again():
+    async with Server(answering(OK[:-1], then='close')) as server, pool() as request:
+        body = (await request(b'GET', server.url))[2]
+        assert await anext(body) == b'o'
+        with failing(lowhaio.HttpConnectionClosedError, '1 more bytes of content; got the end'):
+            await anext(body)
+        with failing(lowhaio.HttpDataError, 'expected an open body with one reader'):
+            await anext(body)
+
+
+@in_loop
+async def test_response_body_iterated_by_two_tasks_fails():
+    async with Server(Halves()) as server, pool() as request:
+        body = (await request(b'GET', server.url))[2]
+        await anext(body)
+        first = asyncio.create_task(anext(body, None))
+        await asyncio.sleep(0)
+        with failing(lowhaio.HttpDataError, 'or that another task is reading'):
+            await anext(body)
+        with pytest.raises(lowhaio.HttpConnectionClosedError, match='closed while bytes were'):
+            await first
+
+
+@pytest.mark.parametrize('what', ['anext', 'aclose'])
+@in_loop
+async def test_response_body_shared_by_two_tasks_fails_also_when_bytes_are_always_there(what):
+    async def handler(reader, writer):
+        await read_request(reader)
+        writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n' + b'x' * 999)
+        await reader.read()
+
+    failures = []
+
+    async def spoil(body):
+        while not failures:
+            await asyncio.sleep(0)
+            if turns and len(turns) >= 16:
+                try:
+                    await getattr(body, '__' + what + '__' if what == 'anext' else what)()
+                except lowhaio.HttpDataError as error:
+                    failures.append(error)
+                return
+
+    turns = []
+    async with Server(handler) as server, pool(recv_bufsize=10) as request:
+        body = (await request(b'GET', server.url))[2]
+        await asyncio.sleep(0.01)       # until all of it has arrived
+        spoiler = asyncio.create_task(spoil(body))
+        with pytest.raises(lowhaio.HttpDataError, match='expected an open body'):
+            async for _ in body:
+                turns.append(len(turns))
+                assert len(turns) < 50
+        await spoiler
+        assert len(failures) == (what == 'anext')
+
+
+@in_loop
+async def test_close_ends_what_is_idle_and_lets_what_is_in_use_end():
+    halves, socks = Halves(), Socks()
+    async with Server(halves) as server, Dns({'a.test': ['127.0.0.1']}) as dns:
+        request, close = lowhaio.Pool(get_sock=socks, get_dns_resolver=dns.get_resolver)
+        url = f'http://a.test:{server.port}/'
+        bodies = [(await request(b'GET', url))[2] for _ in range(2)]
+        halves.go[1].set()
+        assert await lowhaio.buffered(bodies[0]) == b'11'
+        assert dns.queries == ['a.test']
+
+        await close()
+        assert socks.open() == [False, True]
+        halves.go[2].set()
+        assert await lowhaio.buffered(bodies[1]) == b'22'
+        assert socks.open() == [False, False]
+
+        body = (await request(b'GET', url))[2]
+        assert dns.queries == ['a.test', 'a.test']      # the cache has been cleared
+        halves.go[3].set()
+        assert await lowhaio.buffered(body) == b'33'
+        assert socks.open() == [False] * 3
+        await close()
+
+
+# Addresses: which of them a request may use.
+
+@in_loop
+async def test_changed_record_takes_a_new_connection_and_closes_the_old_one():
+    socks = Socks()
+    async with Server(answering(OK)) as old, \
+            Server(answering(OK), host='127.0.0.2', port=old.port) as new, \
+            Dns({'a.test': ['127.0.0.1']}, ttl=0) as dns, \
+            pool(get_dns_resolver=dns.get_resolver, get_sock=socks) as request:
+        url = f'http://a.test:{old.port}/'
+        for _ in range(3):
+            await get(request, url)
+        assert (old.connections, new.connections, socks.open()) == (1, 0, [True])
+
+        dns.records['a.test'] = ['127.0.0.2']
+        await get(request, url)
+        assert (old.connections, new.connections, socks.open()) == (1, 1, [False, True])
+
+        dns.records['a.test'] = ['127.0.0.1', '127.0.0.2']
+        await get(request, url)         # it is among them
+        assert (old.connections, new.connections, socks.open()) == (1, 1, [False, True])
+
+
+@in_loop
+async def test_connection_at_an_address_withdrawn_while_in_use_is_not_kept():
+    halves, socks = Halves(), Socks()
+    resolver = Resolver(['127.0.0.1'])
+    async with Server(halves) as old, \
+            Server(answering(OK), host='127.0.0.2', port=old.port) as new, \
+            pool(get_dns_resolver=resolver, get_sock=socks) as request:
+        url = f'http://a.test:{old.port}/'
+        body = (await request(b'GET', url))[2]
+        resolver.answer = ['127.0.0.2']
+        await get(request, url)
+        assert (socks.open(), new.connections) == ([True, True], 1)
+        halves.go[1].set()
+        assert await lowhaio.buffered(body) == b'11'
+        assert socks.open() == [False, True]
+
+
+@in_loop
+async def test_resolver_without_expires_at_is_asked_for_every_request():
+    resolver = Resolver(['127.0.0.1'])
+    async with Server(answering(OK)) as server, pool(get_dns_resolver=resolver) as request:
+        for _ in range(3):
+            await get(request, f'http://a.test:{server.port}/')
+        assert (resolver.asked, server.connections) == (['a.test'] * 3, 1)
+    assert resolver.cleared == 1
+
+
+@in_loop
+async def test_addresses_are_kept_until_the_first_of_them_expires():
+    loop = asyncio.get_running_loop()
+    resolver = Resolver(lambda: [Address('127.0.0.1', loop.time() + 9),
+                                 Address('127.0.0.2', loop.time() + 0.03)])
+    async with Server(answering(OK)) as server, pool(get_dns_resolver=resolver) as request:
+        url = f'http://a.test:{server.port}/'
+        end = loop.time() + 0.03
+        await get(request, url)
+        await get(request, url)
+        assert len(resolver.asked) == 1
+        await asyncio.sleep(end - loop.time() + 0.01)
+        await get(request, url)
+        assert len(resolver.asked) == 2
+
+
+@pytest.mark.parametrize('host', ['127.0.0.1', '::1'])
+@in_loop
+async def test_literal_address_skips_dns_and_ipv6_gets_its_family(host):
+    resolver, socks = Resolver([]), Socks()
+    async with Server(answering(OK), host=host) as server, \
+            pool(get_dns_resolver=resolver, get_sock=socks) as request:
+        for _ in range(2):
+            assert (await get(request, server.url))[2] == b'ok'
+        assert (server.connections, resolver.asked) == (1, [])
+        assert socks.families == [socket.AF_INET6 if ':' in host else socket.AF_INET]
+
+
+@in_loop
+async def test_next_record_is_tried_when_the_first_one_refuses():
+    socks = Socks()
+    async with Server(answering(OK), host='127.0.0.2') as server, \
+            pool(get_dns_resolver=Resolver(['127.0.0.3', '127.0.0.2']), get_sock=socks) as request:
+        assert (await get(request, f'http://a.test:{server.port}/'))[2] == b'ok'
+        assert socks.open() == [False, True]
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(('127.0.0.1', 0))
+        return sock.getsockname()[1]
+
+
+@in_loop
+async def test_all_refusing_addresses_are_named():
+    port, socks = free_port(), Socks()
+    async with pool(get_dns_resolver=Resolver(['127.0.0.1', '127.0.0.2']),
+                    get_sock=socks) as request:
+        with failing(lowhaio.HttpConnectionError,
+                     f'^a.test: expected a connection; got 127.0.0.1 port {port}: '
+                     f'ConnectionRefusedError.*, 127.0.0.2 port {port}: ConnectionRefusedError',
+                     ConnectionRefusedError):
+            await request(b'GET', f'http://a.test:{port}/')
+        assert socks.open() == [False, False]
+
+
+@contextlib.contextmanager
+def never_answering(*hosts):
+    """Gives a port whose connections stay half open, since their backlog is full."""
+    with contextlib.ExitStack() as stack:
+        port = 0
+        for host in hosts:
+            listener = stack.enter_context(socket.socket())
+            listener.bind((host, port))
+            port = listener.getsockname()[1]
+            listener.listen(0)
+            for _ in range(3):
+                sock = stack.enter_context(socket.socket())
+                sock.setblocking(False)
+                sock.connect_ex((host, port))
+        yield port
+
+
+@pytest.mark.parametrize(('settings', 'seconds'), [({}, 30), ({'connect_timeout': 4}, 4)])
+@in_loop
+async def test_connect_timeout_is_shared_by_the_addresses(settings, seconds):
+    socks, hosts = Socks(), ['127.0.0.1', '127.0.0.2', '127.0.0.3']
+    with never_answering(*hosts) as port:
+        async with pool(get_dns_resolver=Resolver(hosts), get_sock=socks, **settings) as request:
+            with Clock(asyncio.get_running_loop()) as clock:
+                task = asyncio.create_task(request(b'GET', f'http://a.test:{port}/'))
+                for count in (1, 2, 3):
+                    await until(lambda: len(socks) == count and clock.left())   # noqa: B023
+                    timer, = clock.left()
+                    assert timer.when() - clock.now == pytest.approx(seconds / 3)
+                    await clock.forward(timer.when() - clock.now)
+                with failing(lowhaio.HttpConnectionError, 'got 127.0.0.1 port .*TimeoutError.*, '
+                             '127.0.0.2 port .*TimeoutError', asyncio.TimeoutError):
+                    await task
+                assert clock.left() == []
+            assert socks.open() == [False] * 3
+
+
+@in_loop
+async def test_address_that_answers_is_reached_although_the_first_never_does():
+    with never_answering('127.0.0.1') as port:
+        async with Server(answering(OK), host='127.0.0.2', port=port), \
+                pool(get_dns_resolver=Resolver(['127.0.0.1', '127.0.0.2']),
+                     connect_timeout=0.06) as request:
+            assert (await get(request, f'http://a.test:{port}/'))[2] == b'ok'
+
+
+@in_loop
+async def test_cancelled_while_connecting_leaves_nothing():
+    socks = Socks()
+    with never_answering('127.0.0.1') as port:
+        async with pool(get_sock=socks) as request:
+            task = asyncio.create_task(request(b'GET', f'http://127.0.0.1:{port}/'))
+            await until(lambda: socks)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert socks.open() == [False]
+
+
+@in_loop
+async def test_socket_that_cannot_be_made_is_a_connection_error():
+    def get_sock():
+        raise OSError(24, 'Too many open files')
+
+    async with pool(get_sock=get_sock) as request:
+        with failing(lowhaio.HttpConnectionError, '127.0.0.1.*Too many open files', OSError):
+            await request(b'GET', 'http://127.0.0.1:1/')
+
+
+# Names.
+
+@pytest.mark.parametrize(('record', 'cause', 'text'), [
+    (3, aiodnsresolver.DnsRecordDoesNotExist, 'got DnsRecordDoesNotExist'),
+    (2, aiodnsresolver.DnsError, 'got Dns'),
+    (None, aiodnsresolver.DnsTimeout, 'got DnsTimeout'),
+])
+@in_loop
+async def test_name_that_is_not_resolved_is_a_dns_error_and_the_task_as_before(
+        record, cause, text):
+    started = []
+    async with Dns({'a.test': record}, seconds=0.02) as dns, \
+            pool(get_dns_resolver=dns.get_resolver) as request:
+        with failing(lowhaio.HttpDnsError, '^a.test: expected A records; ' + text, cause):
+            await request(b'GET', 'http://a.test/', body=started.append)
+        assert started == []
+
+
+@in_loop
+async def test_answer_without_addresses_is_a_dns_error():
+    async with pool(get_dns_resolver=Resolver([])) as request:
+        with failing(lowhaio.HttpDnsError, '^a.test: expected A records; got none'):
+            await request(b'GET', 'http://a.test/')
+
+
+@in_loop
+async def test_name_resolved_at_the_second_try_leaves_the_task_as_before():
+    async with Server(answering(OK)) as server, Dns({'a.test': None}, seconds=0.05) as dns, \
+            pool(get_dns_resolver=dns.get_resolver) as request:
+        asyncio.get_running_loop().call_later(
+            0.03, dns.records.__setitem__, 'a.test', ['127.0.0.1'])
+        async with asyncio.timeout(5):
+            assert (await get(request, f'http://a.test:{server.port}/'))[2] == b'ok'
+        assert asyncio.current_task().cancelling() == 0
+        assert len(dns.queries) > 1
+
+
+async def swallow_and_wait():
+    await asyncio.Event().wait()
+
+
+async def swallow_and_fail():
+    raise OSError('no network')
+
+
+async def swallow_and_answer():
+    return ['127.0.0.1']
+
+
+@pytest.mark.parametrize('goes_on', [swallow_and_wait, swallow_and_fail, swallow_and_answer])
+@in_loop
+async def test_cancellation_in_the_iteration_of_a_dns_timeout_is_not_lost(goes_on):
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    class Swallowing(Resolver):
+        async def resolve(self, *_, **__):
+            loop.call_soon(task.cancel)         # how aiodnsresolver times out
+            loop.call_soon(task.cancel)         # and from outside
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return await goes_on()
+
+    async with pool(get_dns_resolver=Swallowing([])) as request:
+        with pytest.raises(asyncio.CancelledError):
+            await request(b'GET', 'http://a.test/')
+        assert task.cancelling() == 1
+        task.uncancel()
+
+
+@in_loop
+async def test_cancelled_while_resolving_leaves_nothing():
+    async with Dns({'a.test': None}) as dns, pool(get_dns_resolver=dns.get_resolver) as request:
+        task = asyncio.create_task(request(b'GET', 'http://a.test/'))
+        await until(lambda: dns.queries)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert task.cancelled()
+
+
+# Request bodies: counted, closed in every case, and cut short by an answer.
+
+class Body:
+    """A request body that remembers what became of it.
+
+    `run` is the body of an async generator function; `ends` counts how often its `finally` ran.
+    """
+
+    def __init__(self, *chunks, then=None, at_end=None):
+        self.chunks, self.then, self.at_end = chunks, then, at_end
+        self.calls = self.ends = self.given = 0
+
+    async def __call__(self):
+        self.calls += 1
+        try:
+            for chunk in self.chunks:
+                self.given += 1
+                yield chunk
+            if self.then:
+                await self.then()
+        finally:
+            self.ends += 1
+            if self.at_end:
+                await self.at_end()
+
+    def is_done(self):
+        return (self.calls, self.ends) == (1, 1)
+
+
+async def wait_for_ever():
+    await asyncio.Event().wait()
+
+
+class Receiving:
+    """A handler that keeps every byte that comes, and answers if it has an answer."""
+
+    def __init__(self, answer=None):
+        self.answer, self.received, self.is_over = answer, b'', asyncio.Event()
+
+    async def __call__(self, reader, writer):
+        try:
+            while data := await reader.read(65536):
+                self.received += data
+                if self.answer and self.received.endswith(b'END'):
+                    writer.write(self.answer)
+        finally:
+            self.is_over.set()
+
+    async def content(self):
+        """What came after the header section, once the client has closed."""
+        await self.is_over.wait()
+        return self.received.partition(b'\r\n\r\n')[2]
+
+
+@pytest.mark.parametrize(('chunks', 'field', 'content'), [
+    pytest.param([b'a', b'bEND'], (b'content-length', b'5'), b'abEND', id='As many as said.'),
+    pytest.param([b'', b'END', b''], (b'content-length', b'3'), b'END', id='Empty chunks.'),
+    pytest.param([bytearray(b'ab'), memoryview(b'cEND')], (b'content-length', b'6'), b'abcEND',
+                 id='Other bytes-likes.'),
+    pytest.param([array.array('I', [1, 2]), b'END'], (b'content-length', b'11'),
+                 array.array('I', [1, 2]).tobytes() + b'END', id='Items of 4 bytes.'),
+    pytest.param([b'whatever', b'END'], (b'transfer-encoding', b'chunked'), b'whateverEND',
+                 id='A transfer-encoding is the affair of the caller.'),
+])
+@in_loop
+async def test_request_body_is_sent_as_it_is_and_closed(chunks, field, content):
+    handler, body = Receiving(OK), Body(*chunks)
+    async with Server(handler) as server, pool(keep_alive_timeout=0) as request:
+        assert await get(request, server.url, b'PUT', headers=[field], body=body) == (
+            b'200', ((b'content-length', b'2'),), b'ok')
+        assert body.is_done()
+        assert await handler.content() == content
+
+
+class Interrupted(BaseException):
+    """As KeyboardInterrupt, which would end the test run."""
+
+
+def raising(exception):
+    async def raise_it():
+        raise exception
+
+    return raise_it
+
+
+@pytest.mark.parametrize(('body', 'length', 'kind', 'text', 'cause', 'content'), [
+    pytest.param(Body(b'ab', b'cd'), b'3', lowhaio.HttpDataError,
+                 'expected 1 more bytes of the request body, by its content-length; got 2',
+                 None, b'ab', id='More than said: nothing beyond is sent.'),
+    pytest.param(Body(b'ab'), b'3', lowhaio.HttpDataError,
+                 'expected 1 more bytes of the request body, by its content-length; got its end',
+                 None, b'ab', id='Fewer than said.'),
+    pytest.param(Body(b'ab'), None, lowhaio.HttpDataError,
+                 'expected a content-length or transfer-encoding in headers; got 2 bytes of body',
+                 None, b'', id='Any without a length.'),
+    pytest.param(Body('str'), b'3', lowhaio.HttpDataError, 'expected bytes of the request body; '
+                 'got TypeError', TypeError, b'', id='A str.'),
+    pytest.param(Body(b'a', then=raising(OSError('disk'))), b'3', lowhaio.HttpDataError,
+                 r"expected bytes of the request body; got OSError\('disk'", OSError, b'a',
+                 id='An OSError of the body.'),
+    pytest.param(Body(b'a', then=raising(ConnectionResetError('another'))), b'3',
+                 lowhaio.HttpDataError, 'got ConnectionResetError', ConnectionResetError, b'a',
+                 id='A reset of another connection, that the body reads.'),
+    pytest.param(Body(b'a', then=raising(lowhaio.HttpConnectionError('another'))), b'3',
+                 lowhaio.HttpDataError, 'got HttpConnectionError', lowhaio.HttpConnectionError,
+                 b'a', id='An HttpConnectionError of the body is not one of this request.'),
+    pytest.param(Body(b'a', then=raising(asyncio.CancelledError())), b'3',
+                 asyncio.CancelledError, '', None, b'a', id='A CancelledError passes.'),
+    pytest.param(Body(b'a', then=raising(Interrupted())), b'3', Interrupted, '', None, b'a',
+                 id='What is no Exception passes.'),
+    pytest.param(Body(b'abc', at_end=raising(OSError('late'))), b'3', lowhaio.HttpDataError,
+                 'got OSError', OSError, b'abc', id='A finally that fails.'),
+    pytest.param(Body(b'ab', b'cd', at_end=raising(OSError('late'))), b'3',
+                 lowhaio.HttpDataError, 'expected 1 more bytes', None, b'ab',
+                 id='The first error is told if the finally fails too.'),
+])
+@in_loop
+async def test_request_body_that_fails(body, length, kind, text, cause, content):
+    body = Body(*body.chunks, then=body.then, at_end=body.at_end)
+    handler, socks = Receiving(), Socks()
+    headers = [(b'content-length', length)] if length else []
+    async with Server(handler) as server, pool(get_sock=socks) as request:
+        with failing(kind, text, cause):
+            await request(b'PUT', server.url, headers=headers, body=body)
+        assert body.is_done()
+        assert socks.open() == [False]
+        assert await handler.content() == content
+
+
+@pytest.mark.parametrize(('body', 'cause'), [
+    (b'not callable', TypeError),
+    (lambda: [b'not async'], AttributeError),
+    (raising(OSError('no file')), AttributeError),
+])
+@pytest.mark.filterwarnings('ignore:coroutine .* was never awaited:RuntimeWarning')
+@in_loop
+async def test_request_body_of_the_wrong_kind_is_a_data_error(body, cause):
+    async with Server(Receiving()) as server, pool() as request:
+        with failing(lowhaio.HttpDataError, 'expected the request body to be a function that '
+                     'returns an async iterator; got', cause):
+            await request(b'PUT', server.url, body=body)
+
+
+@in_loop
+async def test_iterator_whose_aclose_fails_is_a_data_error_and_one_without_is_fine():
+    class Chunks:
+        def __init__(self):
+            self.chunks = [b'END']
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            if not self.chunks:
+                raise StopAsyncIteration
+            return self.chunks.pop()
+
+    class Failing(Chunks):
+        async def aclose(self):
+            raise OSError('cannot close')
+
+    headers = [(b'content-length', b'3')]
+    async with Server(Receiving(OK)) as server, pool() as request:
+        assert (await get(request, server.url, b'PUT', headers=headers, body=Chunks))[2] == b'ok'
+        with failing(lowhaio.HttpDataError, 'expected the request body to close; got OSError',
+                     OSError):
+            await request(b'PUT', server.url, headers=headers, body=Failing)
+
+
+@pytest.mark.parametrize('body_kwargs', [{'b': b'END'}, (('b', b'END'),)])
+@in_loop
+async def test_request_body_gets_its_arguments_and_is_called_once(body_kwargs):
+    calls = []
+
+    async def body(*args, **kwargs):
+        calls.append((args, kwargs))
+        yield args[0] + kwargs['b']
+
+    handler = Receiving(OK)
+    async with Server(handler) as server, pool() as request:
+        await get(request, server.url, b'PUT', headers=[(b'content-length', b'4')],
+                  body=body, body_args=(b'a',), body_kwargs=body_kwargs)
+        assert calls == [((b'a',), {'b': b'END'})]
+    assert await handler.content() == b'aEND'
+
+
+@in_loop
+async def test_refused_request_starts_no_body_and_touches_no_idle_connection():
+    body, socks, holding = Body(b'x'), Socks(), Holding()
+    async with Server(holding) as server, pool(get_sock=socks) as request:
+        await get(request, server.url)
+        with peer_socket(holding.streams[0][1]) as peer:
+            peer.shutdown(socket.SHUT_RDWR)         # so that a look would close it
+        for method, headers in [(b'BAD METHOD', []), (b'GET', [(b'a', b'b\r\n')])]:
+            with failing(lowhaio.HttpConnectionError, '^request refused: expected', ValueError):
+                await request(method, server.url, headers=headers, body=body)
+        assert (socks.open(), body.calls) == ([True], 0)
+
+
+@in_loop
+async def test_request_that_cannot_connect_does_not_start_the_body():
+    body = Body(b'x')
+    async with pool() as request:
+        with failing(lowhaio.HttpConnectionError, 'Refused', OSError):
+            await request(b'PUT', f'http://127.0.0.1:{free_port()}/', body=body)
+        assert body.calls == 0
+
+
+TOO_LARGE = b'HTTP/1.1 413 Content Too Large\r\ncontent-length: 4\r\n\r\nlate'
+PIECES = [b'HTTP/1.', b'1 413 Content Too', b' Large\r\ncontent-length', b': 4\r\n\r', b'\nlate']
+
+
+def answering_the_head(*pieces, then=None, pause=False):
+    """Gives a handler that answers as soon as it has the header section."""
+    async def handler(reader, writer):
+        await reader.readuntil(b'\r\n\r\n')
+        if pause:
+            writer.transport.pause_reading()
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(0.005 if len(pieces) > 1 else 0)
+        await (then or read_on)(reader, writer)
+
+    async def read_on(reader, _):
+        while await reader.read(2 ** 16):
+            pass
+
+    return handler
+
+
+async def forget(reader, writer):
+    """Waits without reading."""
+    await asyncio.sleep(10)
+
+
+async def hook_that_waits(logger, loop, sock, socket_timeout, body, body_args, body_kwargs):
+    async for chunk in body(*body_args, **dict(body_kwargs)):
+        await lowhaio.send_all(loop, sock, socket_timeout, chunk)
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(('handler', 'settings'), [
+    pytest.param(answering_the_head(TOO_LARGE), {}, id='while the body waits for ever'),
+    pytest.param(answering_the_head(*PIECES), {}, id='in pieces'),
+    pytest.param(answering_the_head(b'HTTP/1.1 100 Continue\r\n\r\n', b'HTTP/1.1 103 \r\n\r\n',
+                                    *PIECES), {}, id='after interim ones'),
+    pytest.param(answering_the_head(TOO_LARGE), {'send_body': hook_that_waits},
+                 id='in a custom send_body'),
+])
+@pytest.mark.parametrize('tls', [False, True])
+@in_loop
+async def test_answer_from_300_on_ends_the_sending_at_once(handler, settings, tls):
+    ended = []
+
+    async def leave():
+        await asyncio.sleep(0)          # a finally may still await
+        ended.append(True)
+
+    body = Body(b'x', then=wait_for_ever, at_end=leave)
+    async with Server(handler, tls=tls_server() if tls else None) as server, \
+            pool(get_ssl_context=tls_client, **settings) as request:
+        for count in (1, 2):            # and the connection is not used again
+            body.calls = body.ends = 0
+            code, _, content = await get(request, server.url, b'PUT', body=body,
+                                         headers=[(b'content-length', b'9')])
+            assert (code, content) == (b'413', b'late')
+            assert body.is_done()
+            assert ended
+            assert server.connections == count
+            assert asyncio.current_task().cancelling() == 0
+
+
+@pytest.mark.parametrize('tls', [False, True])
+@in_loop
+async def test_answer_ends_the_sending_also_when_the_peer_has_stopped_reading(tls):
+    ended = []
+
+    async def body():
+        try:
+            while True:
+                yield b'x' * 2 ** 20
+        finally:
+            ended.append(True)
+
+    async def answer_late(reader, writer):
+        await asyncio.sleep(0.05)       # so that the buffers are full
+        writer.write(TOO_LARGE)
+        await asyncio.sleep(10)
+
+    handler = answering_the_head(b'', then=answer_late, pause=True)
+    async with Server(handler, tls=tls_server() if tls else None) as server, \
+            pool(get_ssl_context=tls_client) as request:
+        code, _, content = await get(request, server.url, b'PUT', body=body,
+                                     headers=[(b'transfer-encoding', b'chunked')])
+        assert (code, content, ended) == (b'413', b'late', [True])
+        assert asyncio.current_task().cancelling() == 0
+
+
+@pytest.mark.parametrize('early', [
+    OK, b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n'])
+@in_loop
+async def test_answer_below_300_lets_the_body_be_sent_on(early):
+    received = []
+
+    async def then(reader, writer):
+        received.append(await reader.readexactly(6))
+        if early is OK:
+            await read_request(reader)
+        writer.write(OK)
+        await reader.read()
+
+    async def body():
+        for _ in range(3):
+            await asyncio.sleep(0.005)
+            yield b'ab'
+
+    async with Server(answering_the_head(early, then=then)) as server, pool() as request:
+        assert (await get(request, server.url, b'PUT', body=body,
+                          headers=[(b'content-length', b'6')]))[2] == b'ok'
+        await until(lambda: received == [b'ababab'])
+        if early is OK:
+            await get(request, server.url)      # kept: both were sent to their end
+            assert server.connections == 1
+
+
+async def reset(reader, writer):
+    peer = peer_socket(writer)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    writer.transport.abort()
+    peer.close()
+
+
+async def close_unread(reader, writer):
+    pass
+
+
+@pytest.mark.parametrize('answer', [TOO_LARGE, OK])
+@pytest.mark.parametrize('then', [reset, close_unread])
+@in_loop
+async def test_answer_of_a_peer_that_then_closes_is_given(answer, then):
+    async def body():
+        try:
+            while True:
+                await asyncio.sleep(0)
+                yield b'x' * 1000
+        finally:
+            ended.append(True)
+
+    ended = []
+
+    async def after(reader, writer):
+        await asyncio.sleep(0.01)       # the answer is on its way, and has been read
+        await then(reader, writer)
+
+    async with Server(answering_the_head(answer, then=after, pause=True)) as server, \
+            pool() as request:
+        code, _, content = await get(request, server.url, b'PUT', body=body,
+                                     headers=[(b'transfer-encoding', b'chunked')])
+        assert code + content == (b'200ok' if answer is OK else b'413late')
+        assert ended == [True]
+
+
+@in_loop
+async def test_answer_that_nobody_has_read_yet_is_given_when_a_send_fails():
+    holding = Holding()
+
+    async def body():
+        (_, writer), = holding.streams
+        with peer_socket(writer) as peer:
+            peer.send(OK)
+            peer.shutdown(socket.SHUT_RDWR)
+        yield b'x' * 10
+        yield b'x' * 10         # the event loop has not run since: this one fails
+        yield b'x' * 10
+
+    async def send_body(logger, loop, sock, socket_timeout, body, body_args, body_kwargs):
+        await asyncio.sleep(0.01)       # until the server has the connection
+        async for chunk in body(*body_args, **dict(body_kwargs)):
+            sock.send(chunk)
+
+    async with Server(holding) as server, pool(send_body=send_body) as request:
+        assert (await get(request, server.url, b'PUT', body=body,
+                          headers=[(b'content-length', b'30')]))[2] == b'ok'
+        assert server.connections == 1
+
+
+@in_loop
+async def test_peer_that_closes_while_it_is_sent_to_without_an_answer():
+    async def body():
+        while True:
+            await asyncio.sleep(0)
+            yield b'x' * 1000
+
+    async with Server(answering_the_head(b'HTTP/1.1 20', then=close_unread)) as server, \
+            pool() as request:
+        with failing(lowhaio.HttpConnectionClosedError, '127.0.0.1 at 127.0.0.1: expected '):
+            await request(b'PUT', server.url, body=body,
+                          headers=[(b'transfer-encoding', b'chunked')])
+
+
+@in_loop
+async def test_send_that_fails_before_anything_is_read_names_its_error():
+    holding = Holding()
+
+    async def send_body(*_):
+        raise BrokenPipeError(32, 'Broken pipe')
+
+    async with Server(holding) as server, \
+            pool(send_body=send_body, socket_timeout=0.02) as request:
+        with failing(lowhaio.HttpConnectionClosedError, 'request to go on; got BrokenPipeError',
+                     BrokenPipeError):
+            await request(b'PUT', server.url, headers=[(b'content-length', b'1')])
+
+
+@in_loop
+async def test_half_close_after_an_answer_does_not_end_the_sending():
+    received = []
+
+    async def then(reader, writer):
+        writer.write_eof()
+        received.append(await reader.readexactly(6))
+        await reader.read()
+
+    async def body():
+        for _ in range(3):
+            await asyncio.sleep(0.005)
+            yield b'ab'
+
+    async with Server(answering_the_head(OK, then=then)) as server, pool() as request:
+        assert (await get(request, server.url, b'PUT', body=body,
+                          headers=[(b'content-length', b'6')]))[2] == b'ok'
+        await until(lambda: received == [b'ababab'])
+        await get(request, server.url, b'PUT', body=lowhaio.streamed(b'ababab'),
+                  headers=[(b'content-length', b'6')])
+        assert server.connections == 2
+
+
+@in_loop
+async def test_malformed_answer_ends_the_sending():
+    body = Body(b'x', then=wait_for_ever)
+    async with Server(answering_the_head(b'SSH-2.0-OpenSSH\r\n')) as server, pool() as request:
+        with failing(lowhaio.HttpDataError, "expected a status line; got b'SSH-2.0-OpenSSH"):
+            await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'9')])
+        assert body.is_done()
+
+
+@in_loop
+async def test_cancellation_from_outside_wins_over_an_early_answer():
+    body, task = Body(b'x', then=wait_for_ever), asyncio.current_task()
+
+    class Cancelling(socket.socket):
+        def recv(self, size):
+            data = super().recv(size)
+            task.cancel()
+            return data
+
+    async with Server(answering_the_head(TOO_LARGE)) as server, \
+            pool(get_sock=Socks(Cancelling)) as request:
+        with pytest.raises(asyncio.CancelledError):
+            await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'9')])
+        assert task.cancelling() == 1
+        assert body.is_done()
+        task.uncancel()
+
+
+@in_loop
+async def test_hook_that_swallows_the_end_of_the_sending_does_no_harm():
+    async def send_body(*_):
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.sleep(0.001)
+
+    async with Server(answering_the_head(TOO_LARGE)) as server, \
+            pool(send_body=send_body) as request:
+        assert (await get(request, server.url, b'PUT'))[2] == b'late'
+        assert asyncio.current_task().cancelling() == 0
+
+
+@in_loop
+async def test_hook_that_fails_when_the_sending_ends_does_not_hide_the_answer():
+    async def send_body(*_):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError('cannot clean up')
+
+    async with Server(answering_the_head(TOO_LARGE)) as server, \
+            pool(send_body=send_body) as request:
+        assert (await get(request, server.url, b'PUT'))[2] == b'late'
+        assert asyncio.current_task().cancelling() == 0
+
+
+# Hooks and parameters of Pool.
+
+class Spying(socket.socket):
+    """A socket that notes what is called on it, with sizes, in `calls`, that all of them share."""
+
+    calls = None
+
+    def recv(self, size):
+        self.calls.append(('recv', size))
+        return super().recv(size)
+
+    def send(self, data):
+        self.calls.append(('send', len(data)))
+        return super().send(data)
+
+    def setsockopt(self, *args):
+        self.calls.append(('setsockopt', *args))
+        return super().setsockopt(*args)
+
+
+def spying():
+    return Socks(type('Spying', (Spying,), {'calls': []}))
+
+
+@in_loop
+async def test_hooks_of_one_request_are_called_in_order_with_what_they_need():
+    loop, calls = asyncio.get_running_loop(), []
+
+    async def send_header(logger, loop_, sock, socket_timeout, http_version, method, parsed_url,
+                          params, headers):
+        calls.append('header')
+        assert isinstance(logger, lowhaio.HttpLoggerAdapter)
+        assert (loop_, sock, socket_timeout, http_version) == (loop, socks[0], 3, b'HTTP/1.1')
+        assert isinstance(parsed_url, urllib.parse.SplitResult)
+        assert (method, parsed_url.path, params, headers) == (
+            b'PUT', '/path', {'a': 'b'}, ((b'Content-Length', b'3'),))
+        await lowhaio.send_all(loop, sock, socket_timeout, b'PUT /own HTTP/1.1\r\n'
+                               b'content-length: 3\r\n\r\n')
+
+    async def send_body(logger, loop_, sock, socket_timeout, body, body_args, body_kwargs):
+        calls.append('body')
+        assert isinstance(logger, lowhaio.HttpLoggerAdapter)
+        assert (loop_, sock, socket_timeout) == (loop, socks[0], 3)
+        assert (body_args, dict(body_kwargs)) == ((b'EN',), {'b': b'D'})
+        async for chunk in body(*body_args, **dict(body_kwargs)):
+            await lowhaio.send_all(loop, sock, socket_timeout, chunk)
+
+    async def body(a, b):
+        yield a
+        yield memoryview(b)
+
+    def pre(sock):
+        calls.append('pre')
+        assert sock is socks[0]
+
+    def post(sock):
+        calls.append('post')
+        assert sock is socks[0]
+
+    handler, socks = Receiving(OK), Socks()
+    async with Server(handler) as server, pool(
+            get_sock=socks, sock_pre_message=pre, sock_post_message=post, send_header=send_header,
+            send_body=send_body, socket_timeout=3) as request:
+        assert await get(request, server.url + 'path', b'PUT', params={'a': 'b'}, body=body,
+                         headers=[(b'Content-Length', b'3')], body_args=(b'EN',),
+                         body_kwargs={'b': b'D'})
+    assert await handler.content() == b'END'
+    assert handler.received.startswith(b'PUT /own HTTP/1.1\r\n')
+    assert calls == ['pre', 'header', 'body', 'post']
+
+
+@in_loop
+async def test_send_body_may_send_a_file_with_loop_sock_sendfile():
+    async def send_body(logger, loop, sock, socket_timeout, body, body_args, body_kwargs):
+        if not isinstance(loop, asyncio.BaseEventLoop):
+            pytest.skip('uvloop has no sock_sendfile')
+        await loop.sock_sendfile(sock, *body_args)
+
+    content = os.urandom(2 ** 20) + b'END'
+    handler = Receiving(OK)
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        async with Server(handler) as server, pool(send_body=send_body) as request:
+            for _ in range(2):
+                file.seek(0)
+                assert (await get(request, server.url, b'PUT', body_args=(file,), headers=[
+                    (b'content-length', b'%d' % len(content))]))[2] == b'ok'
+            assert server.connections == 1
+    assert handler.received.count(content) == 2
+
+
+@in_loop
+async def test_tcp_cork_hooks_set_and_unset_it():
+    socks = spying()
+    async with Server(answering(OK)) as server, pool(
+            get_sock=socks, sock_pre_message=lowhaio.set_tcp_cork,
+            sock_post_message=lowhaio.unset_tcp_cork) as request:
+        await get(request, server.url)
+    cork = ('setsockopt', socket.IPPROTO_TCP, socket.TCP_CORK)
+    assert [call for call in socks[0].calls if call[:3] == cork] == [(*cork, 1), (*cork, 0)]
+
+
+def test_default_socket_does_not_block_and_does_not_delay():
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with lowhaio.get_nonblocking_sock(family) as sock:
+            assert (sock.family, sock.type, sock.getblocking()) == (
+                family, socket.SOCK_STREAM, False)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@in_loop
+async def test_warm_get_costs_one_send_one_recv_and_one_probe():
+    loop, socks, registrations = asyncio.get_running_loop(), spying(), []
+
+    def noting(name):
+        original = getattr(loop, name)
+
+        def call(fd, *args):
+            if socks and (getattr(fd, 'fileno', lambda: fd)()) == socks[0].fileno():
+                registrations.append(name)
+            return original(fd, *args)
+
+        return call
+
+    async with Server(answering(OK)) as server, pool(get_sock=socks, recv_bufsize=5000) as request:
+        await get(request, server.url)
+        del socks[0].calls[:]
+        names = ('add_reader', 'remove_reader', 'add_writer', 'remove_writer')
+        for name in names:
+            setattr(loop, name, noting(name))
+        await get(request, server.url)
+        for name in names:
+            delattr(loop, name)
+        sent = len(b'GET / HTTP/1.1\r\nhost:127.0.0.1\r\n\r\n')
+        assert socks[0].calls == [('recv', 1), ('send', sent), ('recv', 5000)]
+        assert registrations == []
+
+
+@pytest.mark.parametrize('settings', [{'http_version': b'HTTP/2'}, {'http_version': 'HTTP/1.1'}])
+@in_loop
+async def test_pool_of_another_http_version_is_refused(settings):
+    with pytest.raises(ValueError, match=r"expected http_version b'HTTP/1.1' or b'HTTP/1.0'; got"):
+        lowhaio.Pool(**settings)
+
+
+def test_pool_on_a_loop_without_add_reader_is_refused():
+    class Proactor(asyncio.SelectorEventLoop):
+        add_reader = asyncio.AbstractEventLoop.add_reader
+
+    async def main():
+        with pytest.raises(NotImplementedError, match='expected an event loop with add_reader'):
+            lowhaio.Pool()
+
+    loop = asyncio.SelectorEventLoop()
+    loop.__class__ = Proactor
+    try:
+        task = main()
+        asyncio._set_running_loop(loop)
+        with pytest.raises(StopIteration):
+            task.send(None)
+    finally:
+        asyncio._set_running_loop(None)
+        loop.__class__ = asyncio.SelectorEventLoop
+        loop.close()
+
+
+@pytest.mark.parametrize('response', [
+    b'HTTP/1.1 200 OK\r\nx: ' + b'x' * 100 + b'\r\ncontent-length: 0\r\n\r\n',
+    b'HTTP/1.1 200 OK\r\nx: ' + b'x' * 200,
+    b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;' + b'x' * 200,
+    b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: ' + b'x' * 200,
+])
+@in_loop
+async def test_section_above_max_header_length_is_an_error(response):
+    socks = Socks()
+    async with Server(answering(response)) as server, \
+            pool(max_header_length=100, get_sock=socks) as request:
+        with failing(lowhaio.HttpHeaderTooLong, 'of at most 100 bytes; got more'):
+            await get(request, server.url)
+        assert socks.open() == [False]
+
+
+@in_loop
+async def test_pre_message_that_fails_came_before_any_byte():
+    def pre(sock):
+        raise OSError('not today')
+
+    socks, handler = Socks(), Receiving()
+    async with Server(handler) as server, pool(sock_pre_message=pre, get_sock=socks) as request:
+        with failing(lowhaio.HttpConnectionError, "127.0.0.1 at 127.0.0.1: .*not today", OSError):
+            await request(b'GET', server.url)
+        assert (socks.open(), await handler.content()) == ([False], b'')
+
+
+@pytest.mark.parametrize('hook', ['sock_post_message', 'send_header', 'send_body'])
+@in_loop
+async def test_hook_that_fails_later_came_after_a_byte_may_have_been_sent(hook):
+    def fail(*_):
+        raise OSError('not today')
+
+    socks = Socks()
+    async with Server(Receiving()) as server, pool(get_sock=socks, **{hook: fail}) as request:
+        with failing(lowhaio.HttpDataError, '127.0.0.1 at 127.0.0.1: .*not today', OSError):
+            await request(b'GET', server.url)
+        assert socks.open() == [False]
+
+
+@in_loop
+async def test_connection_error_that_a_hook_lets_pass_after_the_header_is_no_such_error():
+    async def send_body(*_):
+        raise lowhaio.HttpConnectionError('of a request to another host')
+
+    async with Server(Receiving()) as server, pool(send_body=send_body) as request:
+        with failing(lowhaio.HttpDataError, 'of a request to another', lowhaio.HttpError):
+            await request(b'GET', server.url)
+
+
+class Choosy(socket.socket):
+    """A socket whose `send` does first what `outcomes` hold: takes so many bytes, or fails."""
+
+    outcomes = ()
+
+    def send(self, data):
+        if not self.outcomes:
+            return super().send(data)
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, int):
+            return super().send(data[:outcome])
+        raise outcome
+
+
+def choosy(*outcomes):
+    return Socks(type('Choosy', (Choosy,), {'outcomes': list(outcomes)}))
+
+
+@pytest.mark.parametrize(('outcomes', 'kind', 'text'), [
+    ([BrokenPipeError(32, 'gone')], lowhaio.HttpConnectionError,
+     '^127.0.0.1 at 127.0.0.1: expected the request to go on; got BrokenPipeError'),
+    ([5, BrokenPipeError(32, 'gone')], lowhaio.HttpConnectionClosedError,
+     "^127.0.0.1 at 127.0.0.1: expected the request to go on; got BrokenPipeError"),
+    ([5, OSError(28, 'odd')], lowhaio.HttpDataError, 'got OSError'),
+    ([BlockingIOError(), OSError(28, 'odd')], lowhaio.HttpConnectionError, 'got OSError'),
+])
+@in_loop
+async def test_whether_a_byte_of_the_header_was_taken_decides_the_error(outcomes, kind, text):
+    socks = choosy(*outcomes)
+    async with Server(Receiving()) as server, pool(get_sock=socks) as request:
+        with failing(kind, text, OSError):
+            await request(b'GET', server.url)
+        assert socks.open() == [False]
+
+
+@in_loop
+async def test_header_that_is_never_taken_is_a_connection_error():
+    socks = choosy(*[BlockingIOError()] * 10 ** 5)
+    async with Server(Receiving()) as server, \
+            pool(get_sock=socks, socket_timeout=0.02) as request:
+        with failing(lowhaio.HttpConnectionError, 'TimeoutError', asyncio.TimeoutError):
+            await request(b'GET', server.url)
+
+
+@in_loop
+async def test_header_taken_in_pieces_is_sent_whole():
+    socks = choosy(BlockingIOError(), 1, BlockingIOError(), 7, 3)
+    handler = Receiving(OK)
+    async with Server(handler) as server, pool(get_sock=socks) as request:
+        task = asyncio.create_task(request(b'GET', server.url, headers=[(b'x', b'y' * 9)]))
+        await until(lambda: handler.received.endswith(b'\r\n\r\n'))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert handler.received == b'GET / HTTP/1.1\r\nhost:127.0.0.1\r\nx:yyyyyyyyy\r\n\r\n'
+
+
+@in_loop
+async def test_peer_that_closes_without_an_answer_or_within_it():
+    for answer, text in [(b'', "got the end of the stream after b''"),
+                         (b'HTTP/1.1 200', "got the end of the stream after b'HTTP/1.1 200'")]:
+        async with Server(answering(answer, then='close')) as server, pool() as request:
+            with failing(lowhaio.HttpConnectionClosedError, 'expected a response; ' + text):
+                await request(b'GET', server.url)
+
+
+@in_loop
+async def test_peer_that_resets_instead_of_answering():
+    async def handler(reader, writer):
+        await read_request(reader)
+        await reset(reader, writer)
+
+    async with Server(handler) as server, pool() as request:
+        with failing(lowhaio.HttpConnectionClosedError, 'ConnectionResetError',
+                     ConnectionResetError):
+            await request(b'GET', server.url)
+
+
+# What is logged.
+
+@pytest.mark.parametrize('tls', [False, True])
+@in_loop
+async def test_each_step_is_logged_at_debug_and_userinfo_is_not(tls, caplog):
+    caplog.set_level(logging.DEBUG, logger='lowhaio')
+    async with Server(answering(OK), tls=tls_server() if tls else None) as server, \
+            pool(get_ssl_context=tls_client) as request:
+        for _ in range(2):
+            url = server.url.replace('://', '://user:secret@')
+            await get(request, url, b'PUT', body=lowhaio.streamed(b'x'),
+                      headers=[(b'content-length', b'1')])
+    prefix = re.escape(f'[http:PUT,{server.url}] ')
+    once = ['Header sent on', 'Body sent to its end: True', "Status received: b'200'",
+            'Body received on', 'Kept alive']
+    steps = [
+        'No idle connection to', f'Connecting to 127.0.0.1 port {server.port}', 'Connected',
+        *['TLS handshake done, session resumed: False'] * tls, *once, 'Reusing', *once]
+    messages = [record.getMessage() for record in caplog.records if record.name == 'lowhaio']
+    assert len(messages) == len(steps) + 2
+    for message, step in zip(messages, steps, strict=False):
+        assert re.match(prefix + re.escape(step), message)
+    assert messages[-2] == '[http] Closing 1 origins'
+    assert re.match(r'\[http\] Closing <.*>: the pool is closed', messages[-1])
+    assert {record.levelname for record in caplog.records} == {'DEBUG'}
+    assert 'secret' not in caplog.text
+
+
+@in_loop
+async def test_reasons_for_no_reuse_are_logged(caplog):
+    caplog.set_level(logging.DEBUG, logger='lowhaio')
+    holding, resolver = Holding(), Resolver(['127.0.0.1'])
+    async with Server(holding) as server, pool(get_dns_resolver=resolver) as request:
+        url = f'http://a.test:{server.port}/'
+        await get(request, url)
+        with peer_socket(holding.streams[0][1]) as peer:
+            peer.send(b'x')
+        await get(request, url)
+        resolver.answer = ['127.0.0.2']
+        with pytest.raises(lowhaio.HttpConnectionError):
+            await get(request, url)
+    for reason in ('not reused, since the peer closed it or sent bytes',
+                   'Address withdrawn: 127.0.0.1',
+                   'its address is no longer among the A records'):
+        assert reason in caplog.text
+
+
+class Adapter(logging.LoggerAdapter):
+    """A logger adapter that counts, and says whether it wants to be called."""
+
+    def __init__(self, extra, wants, asked):
+        super().__init__(logging.getLogger('lowhaio.test'), extra)
+        self.wants, self.asked, self.messages = wants, asked, []
+
+    def isEnabledFor(self, level):
+        self.asked.append(level)
+        return self.wants
+
+    def debug(self, msg, *args, **kwargs):
+        self.messages.append(msg % args)
+
+
+@pytest.mark.parametrize('wants', [False, True])
+@pytest.mark.parametrize('where', ['pool', 'request'])
+@in_loop
+async def test_logger_adapter_of_pool_or_request_is_asked_once_whether_it_is_enabled(where, wants):
+    asked, adapters = [], []
+
+    def get_logger_adapter(extra):
+        adapters.append(Adapter(extra, wants, asked))
+        return adapters[-1]
+
+    hook = {'get_logger_adapter': get_logger_adapter}
+    async with Server(answering(OK)) as server, \
+            pool(**hook if where == 'pool' else {}) as request:
+        if where == 'pool':
+            assert adapters.pop().extra == {}
+            asked.clear()
+        await get(request, server.url + '#f', **hook if where == 'request' else {})
+        adapter, = adapters
+        assert adapter.extra == {'lowhaio_method': 'GET', 'lowhaio_url': server.url + '#f'}
+        assert asked == [logging.DEBUG]
+        assert ("Status received: b'200'" in adapter.messages) == wants
+
+
+@pytest.mark.parametrize('where', ['pool', 'request'])
+@in_loop
+async def test_resolver_logger_adapter_of_pool_or_request_is_used(where):
+    extras, logged = [], []
+
+    class Noting(logging.LoggerAdapter):
+        def log(self, level, msg, *args, **kwargs):
+            logged.append(self.extra)
+
+    def get_resolver_logger_adapter(http_extra):
+        extras.append(http_extra)
+        return lambda extra: Noting(logging.getLogger('dns.test'), http_extra)
+
+    hook = {'get_resolver_logger_adapter': get_resolver_logger_adapter}
+    async with Server(answering(OK)) as server, Dns({'a.test': ['127.0.0.1']}) as dns:
+        async with pool(get_dns_resolver=dns.get_resolver,
+                        **hook if where == 'pool' else {}) as request:
+            url = f'http://a.test:{server.port}/'
+            await get(request, url, **hook if where == 'request' else {})
+        extra = {'lowhaio_method': 'GET', 'lowhaio_url': url}
+        assert extras == ([{}, extra, {}] if where == 'pool' else [extra])
+        assert extra in logged
+
+
+@in_loop
+async def test_resolver_logs_with_the_prefix_of_the_request(caplog):
+    caplog.set_level(logging.DEBUG, logger='aiodnsresolver')
+    async with Server(answering(OK)) as server, Dns({'a.test': ['127.0.0.1']}) as dns, \
+            pool(get_dns_resolver=dns.get_resolver) as request:
+        url = f'http://a.test:{server.port}/'
+        await get(request, url)
+    assert f'[http:GET,{url}] [dns:' in caplog.text
+
+
+# TLS.
+
+def tls_contexts():
+    """Gives new contexts, as those of `certificates`, to be changed."""
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert('127.0.0.1', '::1').configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return server, client
+
+
+class Resuming:
+    """A handler that answers, and notes for each connection whether its session was resumed."""
+
+    def __init__(self):
+        self.resumed = []
+
+    async def __call__(self, reader, writer):
+        self.resumed.append(writer.get_extra_info('ssl_object').session_reused)
+        await answering(OK)(reader, writer)
+
+
+@pytest.mark.parametrize('version', [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@in_loop
+async def test_new_tls_connection_resumes_the_last_session(version):
+    (server_context, client_context), made = tls_contexts(), []
+    server_context.maximum_version = server_context.minimum_version = version
+
+    def get_ssl_context():
+        made.append(client_context)
+        return client_context
+
+    handler = Resuming()
+    async with Server(answering(OK)) as plain, Server(handler, tls=server_context) as server, \
+            pool(get_ssl_context=get_ssl_context, keep_alive_timeout=0) as request:
+        await get(request, plain.url)
+        assert made == []
+        for _ in range(3):
+            await get(request, server.url)
+        assert handler.resumed == [False, True, True]
+        assert len(made) == 1
+
+
+@in_loop
+async def test_server_without_tickets_resumes_nothing():
+    server_context, client_context = tls_contexts()
+    server_context.minimum_version = ssl.TLSVersion.TLSv1_3
+    server_context.num_tickets = 0
+    handler = Resuming()
+    async with Server(handler, tls=server_context) as server, \
+            pool(get_ssl_context=lambda: client_context, keep_alive_timeout=0) as request:
+        for _ in range(2):
+            await get(request, server.url)
+        assert handler.resumed == [False, False]
+
+
+@in_loop
+async def test_oldest_tls_session_is_forgotten_when_there_are_too_many(monkeypatch):
+    monkeypatch.setattr(lowhaio, '_MAX_KEPT_SESSIONS', 2)
+    a, b, c = Resuming(), Resuming(), Resuming()
+    async with Server(a, tls=tls_server()) as server_a, Server(b, tls=tls_server()) as server_b, \
+            Server(c, tls=tls_server()) as server_c, \
+            pool(get_ssl_context=tls_client, keep_alive_timeout=0) as request:
+        for server in (server_a, server_b, server_a, server_c, server_a, server_b):
+            await get(request, server.url)
+        assert (a.resumed, b.resumed, c.resumed) == ([False, True, True], [False, False], [False])
+
+
+@in_loop
+async def test_tls_response_that_ends_after_close_is_given_and_its_connection_closed():
+    halves = Halves()
+    async with Server(halves, tls=tls_server()) as server:
+        request, close = lowhaio.Pool(get_ssl_context=tls_client)
+        body = (await request(b'GET', server.url))[2]
+        await close()
+        halves.go[1].set()
+        assert await lowhaio.buffered(body) == b'11'
+        await until(lambda: not server.tasks)
+
+
+@pytest.mark.parametrize(('response', 'is_notified', 'is_whole'), [
+    pytest.param(OK[:-1], False, False, id='Cut off before its content-length.'),
+    pytest.param(OK[:-1], True, False, id='Ended before its content-length.'),
+    pytest.param(b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n',
+                 False, False, id='Cut off before the last chunk.'),
+    pytest.param(b'HTTP/1.1 200 OK\r\n\r\nok', False, False,
+                 id='Delimited by a close that was not a TLS one.'),
+    pytest.param(b'HTTP/1.1 200 OK\r\n\r\nok', True, True, id='Delimited by a TLS close.'),
+    pytest.param(OK, False, True, id='Complete by its length, whatever comes then.'),
+    pytest.param(b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n',
+                 False, True, id='Complete by its last chunk, whatever comes then.'),
+])
+@in_loop
+async def test_truncated_tls_body_is_an_error(response, is_notified, is_whole):
+    async def handler(reader, writer):
+        await read_request(reader)
+        writer.write(response)
+        await asyncio.sleep(0.01)
+        if not is_notified:
+            with peer_socket(writer) as peer:
+                peer.shutdown(socket.SHUT_RDWR)
+
+    async with Server(handler, tls=tls_server()) as server, \
+            pool(get_ssl_context=tls_client) as request:
+        with contextlib.nullcontext() if is_whole else failing(
+                lowhaio.HttpConnectionClosedError, 'expected'):
+            assert (await get(request, server.url))[2] == b'ok'
+
+
+@contextlib.contextmanager
+def tls_thread(context, serve):
+    """Gives the URL of a server that calls `serve(sock)` for its one connection in a thread."""
+    def run():
+        sock, _ = listener.accept()
+        with context.wrap_socket(sock, server_side=True, suppress_ragged_eofs=False) as sock:
+            sock.settimeout(5)
+            serve(sock)
+
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        listener.settimeout(5)
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield f'https://127.0.0.1:{listener.getsockname()[1]}/'
+        finally:
+            thread.join()
+
+
+@in_loop
+async def test_closed_tls_connection_says_so_to_its_peer():
+    received = []
+
+    def serve(sock):
+        sock.recv(1000)
+        sock.sendall(OK)
+        received.append(sock.recv(1000))        # raises SSLEOFError if the end is ragged
+
+    with tls_thread(tls_server(), serve) as url:
+        async with pool(get_ssl_context=tls_client) as request:
+            await get(request, url)
+    assert received == [b'']
+
+
+@in_loop
+async def test_tls_record_that_holds_no_bytes_leaves_an_idle_connection_alive():
+    server_context, client_context = tls_contexts()
+    server_context.post_handshake_auth = client_context.post_handshake_auth = True
+    server_context.verify_mode = ssl.CERT_OPTIONAL
+    server_context.load_default_certs()
+    asked, readable, socks = threading.Event(), [], []
+
+    def serve(sock):
+        sock.recv(1000)
+        sock.sendall(OK)
+        sock.verify_client_post_handshake()
+        sock.do_handshake()
+        asked.set()
+        sock.recv(1000)
+        sock.sendall(OK)
+        assert sock.recv(1000) == b''
+
+    with tls_thread(server_context, serve) as url:
+        async with pool(get_ssl_context=lambda: client_context,
+                        sock_post_message=socks.append) as request:
+            await get(request, url)
+            await until(asked.is_set)
+            asyncio.get_running_loop().call_later(0.02, readable.append, True)
+            await until(lambda: readable)
+            assert (await get(request, url))[2] == b'ok'
+    assert socks[0] is socks[1]
+
+
+@in_loop
+async def test_http_to_a_port_of_https_is_a_clear_error():
+    async with Server(answering(OK), tls=tls_server()) as server, pool() as request:
+        with pytest.raises(lowhaio.HttpDataError, match=r'expected a (status line|response); got'):
+            await request(b'GET', server.url.replace('https', 'http'))
+
+
+@in_loop
+async def test_https_to_a_port_of_http_is_a_clear_error():
+    async def handler(reader, writer):
+        await reader.read(100)
+        writer.write(b'HTTP/1.1 400 Bad Request\r\n\r\n')
+
+    async with Server(handler) as server, pool() as request:
+        with failing(lowhaio.HttpTlsError, r'127.0.0.1 at 127.0.0.1: expected a TLS handshake; '
+                     r'got SSLError.*(WRONG_VERSION|RECORD)', ssl.SSLError):
+            await request(b'GET', server.url.replace('http', 'https'))
+
+
+@pytest.mark.parametrize(('name', 'get_ssl_context', 'text'), [
+    ('a.test', tls_client, "Hostname mismatch"),
+    ('example.test', ssl.create_default_context, 'certificate verify failed'),
+])
+@in_loop
+async def test_server_that_is_not_who_it_should_be_is_a_tls_error(name, get_ssl_context, text):
+    async with Server(answering(OK), tls=tls_server()) as server, pool(
+            get_dns_resolver=Resolver(['127.0.0.1']), get_ssl_context=get_ssl_context) as request:
+        with failing(lowhaio.HttpTlsError,
+                     f'{name} at 127.0.0.1: expected a TLS handshake; got .*{text}',
+                     ssl.SSLCertVerificationError):
+            await request(b'GET', f'https://{name}:{server.port}/')
+        assert server.tasks == set()
+
+
+@in_loop
+async def test_name_with_a_final_dot_is_verified_without_it():
+    async with Server(answering(OK), tls=tls_server()) as server, pool(
+            get_dns_resolver=Resolver(['127.0.0.1']), get_ssl_context=tls_client) as request:
+        assert (await get(request, f'https://example.test.:{server.port}/'))[2] == b'ok'
+
+
+@in_loop
+async def test_ipv6_literal_is_verified_without_brackets():
+    async with Server(answering(OK), host='::1', tls=tls_server()) as server, \
+            pool(get_ssl_context=tls_client) as request:
+        assert (await get(request, server.url))[2] == b'ok'
+
+
+@in_loop
+async def test_ssl_context_that_cannot_be_made_is_a_tls_error():
+    def get_ssl_context():
+        raise OSError('no certificates')
+
+    socks = Socks()
+    async with Server(Receiving()) as server, \
+            pool(get_ssl_context=get_ssl_context, get_sock=socks) as request:
+        with failing(lowhaio.HttpTlsError, 'no certificates', OSError):
+            await request(b'GET', server.url.replace('http', 'https'))
+        assert socks.open() == [False]
+
+
+@pytest.mark.parametrize('drip', [b'', b'\x16\x03\x03\x40\x00' + b'\0' * 1000])
+@in_loop
+async def test_tls_handshake_has_one_time_limit_and_no_busy_loop(drip):
+    loop, registrations = asyncio.get_running_loop(), []
+
+    async def handler(reader, writer):
+        for position in range(len(drip)):
+            writer.write(drip[position:position + 1])
+            await asyncio.sleep(0.005)
+        await reader.read()
+        await asyncio.sleep(1)
+
+    def noting(original):
+        def call(*args):
+            registrations.append(args)
+            return original(*args)
+
+        return call
+
+    async with Server(handler) as server, pool(socket_timeout=0.06) as request:
+        start, loop.add_writer = loop.time(), noting(loop.add_writer)
+        loop.add_reader = noting(loop.add_reader)
+        with failing(lowhaio.HttpTlsError, 'expected a TLS handshake; got TimeoutError',
+                     asyncio.TimeoutError):
+            await request(b'GET', server.url.replace('http', 'https'))
+        del loop.add_reader, loop.add_writer
+        assert 0.05 <= loop.time() - start < 2
+        assert len(registrations) < 300         # uvloop is busy for the last millisecond
+
+
+@in_loop
+async def test_cancelled_in_the_tls_handshake_leaves_nothing():
+    async with Server(Receiving()) as server, pool() as request:
+        task = asyncio.create_task(request(b'GET', server.url.replace('http', 'https')))
+        await until(lambda: server.connections)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await until(lambda: not server.tasks)
+
+
+@in_loop
+async def test_wish_to_renegotiate_tls_is_refused():
+    async with Server(Receiving()) as server, \
+            pool(get_sock=choosy(ssl.SSLWantReadError())) as request:
+        with failing(lowhaio.HttpConnectionError, 'got a wish to renegotiate TLS', ssl.SSLError):
+            await request(b'GET', server.url)
+
+
+# Time: seconds without progress.
+
+@pytest.mark.parametrize('before', [b'', b'HTTP/1.1 200', OK[:-1]])
+@in_loop
+async def test_receive_without_progress_times_out(before):
+    socks, loop = Socks(), asyncio.get_running_loop()
+    async with Server(answering(before)) as server, \
+            pool(socket_timeout=0.04, get_sock=socks) as request:
+        start = loop.time()
+        with failing(lowhaio.HttpDataError, r"to go on; got TimeoutError\('no bytes within 0.04 s",
+                     asyncio.TimeoutError):
+            await get(request, server.url)
+        assert 0.03 <= loop.time() - start < 2
+        assert socks.open() == [False]
+
+
+@in_loop
+async def test_each_byte_received_restarts_the_time():
+    received, holding = [], Holding(OK[:-2])
+    async with Server(holding) as server, pool() as request:
+        with Clock(asyncio.get_running_loop()) as clock:
+            _, _, body = await request(b'GET', server.url)
+
+            async def read():
+                async for chunk in body:
+                    received.append(chunk)
+
+            task = asyncio.create_task(read())
+            with peer_socket(holding.streams[0][1]) as peer:
+                await asyncio.sleep(0)
+                await clock.forward(9.9)
+                peer.send(b'o')
+                await until(lambda: received)
+                await clock.forward(9.9)
+                assert not task.done()
+                await clock.forward(0.1)
+            with pytest.raises(lowhaio.HttpDataError, match='TimeoutError'):
+                await task
+            assert clock.left() == []
+
+
+@in_loop
+async def test_part_of_a_tls_record_restarts_the_time():
+    class Decrypting(socket.socket):
+        """Takes a dot for a part of a record: something came, but nothing to be given."""
+
+        def recv(self, size):
+            data = super().recv(size)
+            if data == b'.':
+                dots.append(data)
+                raise ssl.SSLWantReadError
+            return data
+
+    holding, dots = Holding(b''), []
+    async with Server(holding) as server, pool(get_sock=Socks(Decrypting)) as request:
+        with Clock(asyncio.get_running_loop()) as clock:
+            task = asyncio.create_task(get(request, server.url))
+            await until(lambda: holding.streams and any(
+                timer.when() == clock.now + 10 for timer in clock.left()))
+            with peer_socket(holding.streams[0][1]) as peer:
+                for count in (1, 2, 3):
+                    await clock.forward(9.9)
+                    peer.send(b'.')
+                    await until(lambda: len(dots) == count)     # noqa: B023
+                await clock.forward(9.9)
+                peer.send(OK)
+                assert (await task)[2] == b'ok'
+
+
+@in_loop
+async def test_time_of_the_caller_does_not_count():
+    async def body():
+        for _ in range(3):
+            yield b'END'
+            await clock.forward(50)
+
+    halves = Halves()
+    async with Server(halves) as server, pool() as request:
+        with Clock(asyncio.get_running_loop()) as clock:
+            _, _, response = await request(b'PUT', server.url, body=body,
+                                           headers=[(b'content-length', b'9')])
+            await clock.forward(50)
+            assert await anext(response) == b'1'
+            await clock.forward(50)
+            halves.go[1].set()
+            assert await anext(response) == b'1'
+
+
+@pytest.mark.parametrize('tls', [False, True])
+@in_loop
+async def test_send_without_progress_times_out(tls):
+    async def body():
+        try:
+            while True:
+                yield b'x' * 2 ** 20
+        finally:
+            ended.append(True)
+
+    ended, loop = [], asyncio.get_running_loop()
+    handler = answering_the_head(b'', then=forget, pause=True)
+    async with Server(handler, tls=tls_server() if tls else None) as server, \
+            pool(socket_timeout=0.1, get_ssl_context=tls_client) as request:
+        start = loop.time()
+        with failing(lowhaio.HttpDataError, r"TimeoutError\('no bytes taken within 0.1 s",
+                     asyncio.TimeoutError):
+            await request(b'PUT', server.url, body=body,
+                          headers=[(b'transfer-encoding', b'chunked')])
+        assert 0.09 <= loop.time() - start < 5
+        assert ended == [True]
+
+
+@in_loop
+async def test_each_byte_sent_restarts_the_time():
+    class Slow(socket.socket):
+        def send(self, data):
+            clock.now += 9
+            return super().send(data[:1])
+
+    async with Server(Receiving(OK)) as server, pool(get_sock=Socks(Slow)) as request:
+        with Clock(asyncio.get_running_loop()) as clock:
+            assert (await get(request, server.url, b'PUT', headers=[(b'content-length', b'50')],
+                              body=lowhaio.streamed(b'x' * 47 + b'END')))[2] == b'ok'
+
+
+@pytest.mark.parametrize('is_cancelled', [False, True])
+@in_loop
+async def test_bytes_win_over_a_timer_and_a_cancellation_over_both(is_cancelled):
+    holding = Holding(b'')
+    async with Server(holding) as server, pool() as request:
+        with Clock(asyncio.get_running_loop()) as clock:
+            task = asyncio.create_task(get(request, server.url))
+            await until(lambda: holding.streams and any(
+                timer.when() == clock.now + 10 for timer in clock.left()))
+            with peer_socket(holding.streams[0][1]) as peer:
+                peer.send(OK)
+                if is_cancelled:
+                    task.cancel()
+                await clock.forward(10)         # runs the timer before the loop looks at sockets
+            if is_cancelled:
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            else:
+                assert (await task)[2] == b'ok'
+
+
+# Fairness: other tasks run although receiving or sending is always ready.
+
+@contextlib.asynccontextmanager
+async def ticking(calls):
+    """Appends a tick to `calls` at each iteration of the loop."""
+    async def tick():
+        while True:
+            calls.append('tick')
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(tick())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def longest_run(calls, name):
+    """Gives how many calls of that name came without a tick between them, at the most."""
+    runs = [0]
+    for call in calls:
+        if call == 'tick':
+            runs.append(0)
+        elif call[0] == name:
+            runs[-1] += 1
+    return max(runs)
+
+
+@in_loop
+async def test_others_run_while_receiving_is_always_ready():
+    async def handler(reader, writer):
+        await read_request(reader)
+        writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n' + b'x' * 200000)
+        await reader.read()
+
+    socks = spying()
+    calls = socks.kind.calls
+    async with Server(handler) as server, pool(get_sock=socks, recv_bufsize=1000) as request:
+        body = (await request(b'GET', server.url))[2]
+        await asyncio.sleep(0.03)               # until all of it has arrived
+        async with ticking(calls):
+            assert len(await lowhaio.buffered(body)) == 200000
+    assert 8 <= longest_run(calls, 'recv') <= 16
+
+
+@pytest.mark.parametrize('chunks', [pytest.param([b'x' * 10] * 300, id='small chunks'),
+                                    pytest.param([b'x' * 30000], id='one that goes slowly')])
+@in_loop
+async def test_others_run_while_sending_is_always_ready(chunks):
+    class Slow(Spying):
+        calls = []      # noqa: RUF012
+
+        def send(self, data):
+            return super().send(data[:100])
+
+    async with Server(Receiving(OK)) as server, pool(get_sock=Socks(Slow)) as request, \
+            ticking(Slow.calls):
+        await get(request, server.url, b'PUT', body=Body(*chunks, b'END'), headers=[
+            (b'content-length', b'%d' % (sum(map(len, chunks)) + 3))])
+    assert 8 <= longest_run(Slow.calls, 'send') <= 16
+
+
+# The last corners: what is left when the loop has ended, and the public timeout.
+
+def test_response_body_dropped_after_its_loop_has_been_closed_closes_its_socket():
+    socks = Socks()
+
+    async def main():
+        request, _ = lowhaio.Pool(get_sock=socks)
+        listener.setblocking(False)
+        task = asyncio.create_task(request(
+            b'GET', f'http://127.0.0.1:{listener.getsockname()[1]}/'))
+        loop = asyncio.get_running_loop()
+        peer, _ = await loop.sock_accept(listener)
+        with peer:
+            await loop.sock_sendall(peer, OK[:-1])
+            return (await task)[2]
+
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            body = runner.run(main())
+        assert socks.open() == [True]
+        del body
+        assert socks.open() == [False]
+
+
+@in_loop
+async def test_peer_that_ends_its_stream_while_the_body_waits_ends_the_sending():
+    async def then(reader, writer):
+        writer.write_eof()
+        await reader.read()
+
+    body = Body(b'x', then=wait_for_ever)
+    async with Server(answering_the_head(b'HTTP/1.1 2', then=then)) as server, pool() as request:
+        with failing(lowhaio.HttpConnectionClosedError, '127.0.0.1 at 127.0.0.1: expected a '
+                     "response; got the end of the stream after b'HTTP/1.1 2'"):
+            await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'9')])
+        assert body.is_done()
+
+
+@in_loop
+async def test_content_length_without_a_body_is_a_data_error():
+    async with Server(Receiving()) as server, pool() as request:
+        with failing(lowhaio.HttpDataError, 'expected 5 more bytes of the request body'):
+            await request(b'PUT', server.url, headers=[(b'content-length', b'5')])
+
+
+@in_loop
+async def test_system_that_says_connected_by_an_error_is_understood():
+    class Connected(socket.socket):
+        def connect(self, address):
+            super().connect(address)
+            raise OSError(errno.EISCONN, 'Transport endpoint is already connected')
+
+    async with Server(answering(OK)) as server, pool(get_sock=Socks(Connected)) as request:
+        assert (await get(request, server.url))[2] == b'ok'
+
+
+async def forward_and_wait(clock, *seconds):
+    for some in seconds:
+        await clock.forward(some)
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(('limit', 'steps', 'resets'), [(10, (9.9, 0.1), 0), (10, (10,), 1)])
+@in_loop
+async def test_timeout_ends_its_block_after_the_time_since_entry_or_reset(limit, steps, resets):
+    loop, reached = asyncio.get_running_loop(), []
+    with Clock(loop) as clock:
+        with failing(asyncio.TimeoutError, 'expected an end within 10 s; got none'), \
+                lowhaio.timeout(loop, limit) as reset_time:
+            for _ in range(resets):
+                await clock.forward(9)
+                reset_time()
+            for step in steps[:-1]:
+                await clock.forward(step)
+            reached.append(clock.now)
+            await forward_and_wait(clock, steps[-1])
+        assert reached
+        assert clock.left() == []
+
+
+@in_loop
+async def test_timeout_that_is_not_reached_leaves_no_timer_and_errors_pass():
+    loop = asyncio.get_running_loop()
+    with Clock(loop) as clock:
+        with lowhaio.timeout(loop, 10) as reset_time:
+            await clock.forward(9)
+            reset_time()
+            await clock.forward(9)
+        with pytest.raises(ZeroDivisionError), lowhaio.timeout(loop, 10):
+            raise ZeroDivisionError
+        assert clock.left() == []
+
+
+@in_loop
+async def test_timeout_whose_cancellation_is_swallowed_ends_without_error():
+    loop = asyncio.get_running_loop()
+    with Clock(loop) as clock:
+        with lowhaio.timeout(loop, 10) as reset_time:
+            with contextlib.suppress(asyncio.CancelledError):
+                await forward_and_wait(clock, 10)
+            reset_time()
+            await clock.forward(10)         # it fires once
+            await asyncio.sleep(0)
+        assert asyncio.current_task().cancelling() == 0
+
+
+@pytest.mark.parametrize('is_first', [False, True])
+@in_loop
+async def test_cancellation_from_outside_wins_over_a_timeout_at_the_same_time(is_first):
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def fire():
+        if is_first:
+            task.cancel()
+        clock.now += 10
+        clock.left()[0].run()
+        if not is_first:
+            task.cancel()
+
+    with Clock(loop) as clock:
+        loop.call_soon(fire)
+        with pytest.raises(asyncio.CancelledError), lowhaio.timeout(loop, 10):
+            await asyncio.Event().wait()
+        assert task.cancelling() == 1
+        task.uncancel()
+
+
+@in_loop
+async def test_connection_answered_early_is_watched_when_it_is_idle():
+    socks, streams = Socks(), []
+
+    async def then(reader, writer):
+        streams.append(writer)
+        await reader.read()
+
+    async def body():
+        await asyncio.sleep(0.01)       # the answer comes meanwhile
+        yield b'x'
+
+    async with Server(answering_the_head(OK, then=then)) as server, \
+            pool(get_sock=socks) as request:
+        await get(request, server.url, b'PUT', body=body, headers=[(b'content-length', b'1')])
+        assert socks.open() == [True]
+        with peer_socket(streams[0]) as peer:
+            peer.shutdown(socket.SHUT_RDWR)
+        await until(lambda: socks.open() == [False])
+
+
+@in_loop
+async def test_hook_that_reads_half_of_the_body_sent_too_few_bytes():
+    async def send_body(logger, loop, sock, socket_timeout, body, body_args, body_kwargs):
+        await lowhaio.send_all(loop, sock, socket_timeout, await anext(aiter(body())))
+
+    body = Body(b'a', b'b')
+    async with Server(Receiving()) as server, pool(send_body=send_body) as request:
+        with failing(lowhaio.HttpDataError, 'expected 1 more bytes of the request body'):
+            await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'2')])
+        assert body.is_done()
+
+
+@in_loop
+async def test_hook_learns_at_once_that_a_body_was_too_short():
+    after = []
+
+    async def send_body(logger, loop, sock, socket_timeout, body, body_args, body_kwargs):
+        async for chunk in body():
+            await lowhaio.send_all(loop, sock, socket_timeout, chunk)
+        after.append(True)
+
+    async with Server(Receiving()) as server, pool(send_body=send_body) as request:
+        with failing(lowhaio.HttpDataError, 'expected 1 more bytes of the request body'):
+            await request(b'PUT', server.url, body=Body(b'a'),
+                          headers=[(b'content-length', b'2')])
+        assert after == []
+
+
+@in_loop
+async def test_chunk_of_items_of_4_bytes_taken_in_pieces_is_sent_whole():
+    chunk, handler = array.array('I', range(10)), Receiving(OK)
+    async with Server(handler) as server, \
+            pool(get_sock=choosy(1000, 3, 5, BlockingIOError())) as request:
+        await get(request, server.url, b'PUT', body=Body(chunk, b'END'),
+                  headers=[(b'content-length', b'43')])
+    assert await handler.content() == chunk.tobytes() + b'END'
+
+
+@in_loop
+async def test_cancelled_while_it_waits_leaves_no_timer():
+    holding, socks = Holding(b''), Socks()
+    async with Server(holding) as server, pool(get_sock=socks) as request:
+        with Clock(asyncio.get_running_loop()) as clock:
+            task = asyncio.create_task(get(request, server.url))
+            await until(lambda: any(timer.when() == clock.now + 10 for timer in clock.left()))
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert clock.left() == []
+        assert socks.open() == [False]
+
+
+@in_loop
+async def test_reader_is_removed_while_the_caller_does_not_read_which_holds_the_peer_back():
+    loop, removed, halves = asyncio.get_running_loop(), [], Halves()
+    remove_reader = loop.remove_reader
+    body_of_put = {'headers': [(b'content-length', b'3')], 'body': lowhaio.streamed(b'END')}
+    async with Server(halves) as server, pool() as request:
+        for settings in ({}, {}, body_of_put, {}):      # on a new connection, and on a used one
+            body = (await request(b'PUT', server.url, **settings))[2]
+            assert await anext(body) == b'1'
+            loop.remove_reader = lambda *args: (removed.append(args), remove_reader(*args))[1]
+            halves.go[1].set()
+            await until(lambda: removed)
+            assert await anext(body) == b'1'
+            assert len(removed) == 1
+            del loop.remove_reader
+            removed.clear()
+            halves.go[1].clear()
+        assert server.connections == 1
+
+
+# Faults, at each stage of a request.
+
+class FaultyPeer:
+    """A server's end of one connection, plain or TLS, that does what a good one never does.
+
+    TLS goes through memory, so that any byte of it can be held back.
+    """
+
+    def __init__(self, reader, writer, tls):
+        self.reader, self.writer = reader, writer
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = tls and tls.wrap_bio(self.incoming, self.outgoing, server_side=True)
+
+    async def step(self, function, *args):
+        """Gives what the TLS function gives, and feeds it until then. What it says is not sent."""
+        while True:
+            try:
+                return function(*args)
+            except ssl.SSLWantReadError:
+                await self.send_wire(self.outgoing.read())
+                self.incoming.write(await self.reader.readexactly(1) + self.reader._buffer)
+                self.reader._buffer.clear()
+                self.reader._maybe_resume_transport()
+
+    async def accept(self):
+        if self.tls:
+            await self.step(self.tls.do_handshake)
+            await self.send_wire(self.outgoing.read())
+
+    async def read_to(self, end):
+        """Reads to where `end` is found."""
+        data = b''
+        while end not in data:
+            more = await (self.step(self.tls.read, 65536) if self.tls else self.reader.read(65536))
+            if not more:
+                raise EOFError
+            data += more
+        return data
+
+    def wire(self, data):
+        """Gives the bytes that carry `data`, which have not been sent."""
+        if not self.tls:
+            return data
+        self.tls.write(data)
+        return self.outgoing.read()
+
+    async def send_wire(self, data):
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def serve(self, response=OK):
+        """Answers each request in the same way."""
+        while True:
+            head = await self.read_to(b'\r\n\r\n')
+            if b'content-length:4\r\n' in head and not head.endswith(b'body'):
+                await self.read_to(b'body'[-1:])
+            await self.send_wire(self.wire(response))
+
+    def close(self):
+        """Ends the transport alone; with TLS, without a word."""
+        self.writer.close()
+
+    async def close_politely(self):
+        if self.tls:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                self.tls.unwrap()
+            await self.send_wire(self.outgoing.read())
+        self.writer.close()
+
+    def reset(self):
+        self.writer.get_extra_info('socket').setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+        self.writer.transport.abort()
+
+    async def half_close(self):
+        self.writer.write_eof()
+        await self.stall()
+
+    async def stall(self):
+        """Neither reads nor sends: the client has to end it."""
+        self.writer.transport.pause_reading()
+        await asyncio.sleep(30)
+
+
+@contextlib.contextmanager
+def few_polls(most=60):
+    """Checks that the loop does not spin: one that does polls 1000 times in the 50 ms here."""
+    loop = asyncio.get_running_loop()
+    selector = getattr(loop, '_selector', None)
+    counted = collections.Counter()
+    if selector is None:            # uvloop keeps its own count to itself
+        yield counted
+        return
+
+    select = selector.select
+
+    def counting_select(timeout=None):
+        counted['polls'] += 1
+        return select(timeout)
+
+    selector.select = counting_select
+    try:
+        yield counted
+    finally:
+        del selector.select
+    assert counted['polls'] - counted['before'] < most
+
+
+def timers_of_lowhaio():
+    """Gives the timers that lowhaio has left in the loop."""
+    return [handle for handle in getattr(asyncio.get_running_loop(), '_scheduled', ())
+            if not handle.cancelled() and handle._callback.__module__ == 'lowhaio']
+
+
+NOT_ACCEPTED = b'HTTP/1.1 413 No\r\ncontent-length: 2\r\n\r\nno'
+HALF_A_HEAD = b'HTTP/1.1 200 OK\r\ncontent-le'
+HALF_A_BODY = b'HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf'
+HALF_A_CHUNK = b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\nhalf'
+UNTIL_CLOSE = b'HTTP/1.1 200 OK\r\n\r\nall'
+LARGE = 4 * 2 ** 20     # bytes, more than the kernel takes
+
+
+def get_sock_that_takes_little(*args):
+    sock = lowhaio.get_nonblocking_sock(*args)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+    return sock
+
+
+async def at_handshake(peer):
+    await peer.reader.readexactly(5)
+
+
+async def within_handshake(peer):
+    try:
+        peer.incoming.write(await peer.reader.read(65536))
+        peer.tls.do_handshake()
+    except ssl.SSLWantReadError:
+        await peer.send_wire(peer.outgoing.read()[:-100])
+
+
+async def at_request_head(peer):
+    await peer.accept()
+    await peer.step(peer.tls.read, 1) if peer.tls else await peer.reader.read(1)
+
+
+async def at_request_body(peer):
+    await peer.accept()
+    await peer.read_to(b'\r\n\r\n')
+
+
+def after(data):
+    async def stage(peer):
+        await peer.accept()
+        await peer.read_to(b'\r\n\r\n')
+        await peer.send_wire(peer.wire(data))
+
+    return stage
+
+
+async def within_a_record(peer):
+    await peer.accept()
+    await peer.read_to(b'\r\n\r\n')
+    await peer.send_wire(peer.wire(OK)[:-1])
+
+
+LARGE_HEAD = {'headers': [(b'x', b'y' * LARGE)]}
+LARGE_BODY = {'method': b'POST', 'headers': [(b'content-length', b'%d' % LARGE)],
+              'body': lowhaio.streamed(bytes(LARGE))}
+CLOSED = lowhaio.HttpConnectionClosedError
+FIN = (CLOSED, type(None), ssl.SSLEOFError)         # error, its cause, its cause with TLS
+RST = (CLOSED, ConnectionError, (ConnectionError, ssl.SSLEOFError))
+TIMEOUT = (lowhaio.HttpDataError, TimeoutError, TimeoutError)
+
+FAULTS = [      # name, stage, fault, what is requested, what comes of it
+    ('it closes at the handshake', at_handshake, 'close', {},
+     (lowhaio.HttpTlsError, None, (ssl.SSLEOFError, ConnectionError))),
+    ('it resets at the handshake', at_handshake, 'reset', {},
+     (lowhaio.HttpTlsError, None, ConnectionResetError)),
+    ('it stalls at the handshake', at_handshake, 'stall', {},
+     (lowhaio.HttpTlsError, None, TimeoutError)),
+    ('it half-closes at the handshake', at_handshake, 'half_close', {},
+     (lowhaio.HttpTlsError, None, ssl.SSLEOFError)),
+    ('it closes within the handshake', within_handshake, 'close', {},
+     (lowhaio.HttpTlsError, None, ssl.SSLEOFError)),
+    ('it resets within the handshake', within_handshake, 'reset', {},
+     (lowhaio.HttpTlsError, None, ConnectionResetError)),
+    ('it stalls within the handshake', within_handshake, 'stall', {},
+     (lowhaio.HttpTlsError, None, TimeoutError)),
+    ('it half-closes within the handshake', within_handshake, 'half_close', {},
+     (lowhaio.HttpTlsError, None, ssl.SSLEOFError)),
+
+    ('it closes within the request head', at_request_head, 'close', LARGE_HEAD, RST),
+    ('it resets within the request head', at_request_head, 'reset', LARGE_HEAD, RST),
+    ('it stalls within the request head', at_request_head, 'stall', LARGE_HEAD, TIMEOUT),
+    ('it half-closes within the request head', at_request_head, 'half_close', LARGE_HEAD, TIMEOUT),
+
+    ('it closes within the request body', at_request_body, 'close', LARGE_BODY,
+     (CLOSED, (ConnectionError, type(None)), (ConnectionError, ssl.SSLEOFError))),
+    ('it resets within the request body', at_request_body, 'reset', LARGE_BODY, RST),
+    ('it stalls within the request body', at_request_body, 'stall', LARGE_BODY, TIMEOUT),
+    ('it half-closes within the request body', at_request_body, 'half_close', LARGE_BODY, FIN),
+    ('it refuses within the request body, and stalls',
+     after(NOT_ACCEPTED), 'stall', LARGE_BODY, (b'413', b'no')),
+    ('it refuses within the request body, and closes',
+     after(NOT_ACCEPTED), 'close', LARGE_BODY, (b'413', b'no')),
+    ('it answers within the request body, and resets', after(OK), 'reset', LARGE_BODY,
+     (b'200', b'ok')),
+    ('it answers within the request body, and closes', after(OK), 'close', LARGE_BODY,
+     (b'200', b'ok')),
+    ('it answers within the request body, and stalls', after(OK), 'stall', LARGE_BODY, TIMEOUT),
+
+    ('it closes before the response', at_request_body, 'close', {}, FIN),
+    ('it closes politely before the response', at_request_body, 'close_politely', {},
+     (CLOSED, type(None), type(None))),
+    ('it resets before the response', at_request_body, 'reset', {}, RST),
+    ('it stalls before the response', at_request_body, 'stall', {}, TIMEOUT),
+    ('it half-closes before the response', at_request_body, 'half_close', {}, FIN),
+    ('it closes within a response head', after(HALF_A_HEAD), 'close', {}, FIN),
+    ('it resets within a response head', after(HALF_A_HEAD), 'reset', {}, RST),
+    ('it stalls within a response head', after(HALF_A_HEAD), 'stall', {}, TIMEOUT),
+    ('it half-closes within a response head', after(HALF_A_HEAD), 'half_close', {}, FIN),
+    ('it closes within a body', after(HALF_A_BODY), 'close', {}, FIN),
+    ('it closes politely within a body', after(HALF_A_BODY), 'close_politely', {},
+     (CLOSED, type(None), type(None))),
+    ('it resets within a body', after(HALF_A_BODY), 'reset', {}, RST),
+    ('it stalls within a body', after(HALF_A_BODY), 'stall', {}, TIMEOUT),
+    ('it half-closes within a body', after(HALF_A_BODY), 'half_close', {}, FIN),
+    ('it closes within a chunk', after(HALF_A_CHUNK), 'close', {}, FIN),
+    ('it resets within a chunk', after(HALF_A_CHUNK), 'reset', {}, RST),
+    ('it stalls within a chunk', after(HALF_A_CHUNK), 'stall', {}, TIMEOUT),
+
+    ('it closes after a body that ends so', after(UNTIL_CLOSE), 'close_politely', {},
+     (b'200', b'all')),
+    ('it resets within a body that ends so', after(UNTIL_CLOSE), 'reset', {}, RST),
+    ('it stalls within a body that ends so', after(UNTIL_CLOSE), 'stall', {}, TIMEOUT),
+    ('it closes within a TLS record', within_a_record, 'close', {},
+     (CLOSED, None, ssl.SSLEOFError)),
+    ('it stalls within a TLS record', within_a_record, 'stall', {},
+     (lowhaio.HttpDataError, None, TimeoutError)),
+    ('it closes TLS without a word after a body that ends so', after(UNTIL_CLOSE), 'close', {},
+     (CLOSED, None, ssl.SSLEOFError)),
+    ('it half-closes TLS without a word after a body that ends so', after(UNTIL_CLOSE),
+     'half_close', {}, (CLOSED, None, ssl.SSLEOFError)),
+]
+
+
+@pytest.mark.parametrize(('stage', 'fault', 'kwargs', 'expected', 'tls'), [
+    pytest.param(stage, fault, kwargs, expected, tls, id=f'{name}, {"TLS" if tls else "plain"}')
+    for name, stage, fault, kwargs, expected in FAULTS
+    for tls in (False, True) if tls or None not in expected])
+@in_loop
+async def test_peer_fails(stage, fault, kwargs, expected, tls):
+    async def handler(reader, writer):
+        peer = FaultyPeer(reader, writer, tls and tls_server())
+        if server.connections > 1:
+            await peer.accept()
+            await peer.serve()
+        await stage(peer)
+        counted['before'] = counted['polls']
+        ended = getattr(peer, fault)()
+        if ended:
+            await ended
+
+    async with Server(handler) as server, \
+            pool(get_ssl_context=tls_client, socket_timeout=0.05,
+                 get_sock=get_sock_that_takes_little) as request:
+        url = server.url.replace('http:', 'https:' if tls else 'http:')
+        with few_polls() as counted:
+            if isinstance(expected[0], bytes):
+                code, _, body = await get(request, url, **kwargs)
+                assert (code, body) == expected
+            else:
+                with pytest.raises(expected[0], match=r'expected .*; got') as caught:
+                    await get(request, url, **kwargs)
+                assert type(caught.value) is expected[0]
+                assert isinstance(caught.value.__cause__, expected[2 if tls else 1])
+
+        assert asyncio.current_task().cancelling() == 0
+        assert timers_of_lowhaio() == []
+        assert (await get(request, url))[2] == b'ok'
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize('fault', ['refuses', 'never accepts'])
+@pytest.mark.parametrize('scheme', ['http', 'https'])
+@in_loop
+async def test_peer_fails_at_connect(fault, scheme):
+    with socket.create_server(('127.0.0.1', 0), backlog=0) as server:
+        port = server.getsockname()[1]
+        filling = [lowhaio.get_nonblocking_sock() for _ in range(3)]
+        for sock in filling:
+            sock.connect_ex(('127.0.0.1', port))
+        if fault == 'refuses':
+            server.close()
+        cause = ConnectionRefusedError if fault == 'refuses' else TimeoutError
+
+        with few_polls():
+            async with pool(get_ssl_context=tls_client, connect_timeout=0.05) as request:
+                with pytest.raises(lowhaio.HttpConnectionError, match=f'port {port}') as caught:
+                    await request(b'GET', f'{scheme}://127.0.0.1:{port}/')
+        assert type(caught.value) is lowhaio.HttpConnectionError
+        assert isinstance(caught.value.__cause__, cause)
+        for sock in filling:
+            sock.close()
+
+
+@pytest.mark.parametrize('tls', [False, True])
+@in_loop
+async def test_peer_that_drips_every_byte_is_understood_and_its_connection_reused(tls):
+    """Each byte is progress, also one within a TLS record; the handshake has its time in total."""
+    async def handler(reader, writer):
+        peer = FaultyPeer(reader, writer, tls and tls_server())
+        send_wire = peer.send_wire
+
+        async def drip(data):
+            for start in range(0, len(data), size):
+                await send_wire(data[start:start + size])
+                await asyncio.sleep(pause)
+
+        peer.send_wire = drip
+        size, pause = 20, 0
+        await peer.accept()
+        size, pause = 1, 0.002
+        await peer.serve()
+
+    async with Server(handler) as server, \
+            pool(get_ssl_context=tls_client, socket_timeout=0.08) as request:
+        url = server.url.replace('http:', 'https:' if tls else 'http:')
+        for _ in range(2):
+            assert (await get(request, url))[2] == b'ok'
+        assert server.connections == 1
+
+
+@in_loop
+async def test_handshake_that_drips_has_its_time_in_total():
+    async def handler(reader, writer):
+        while await reader.read(65536):
+            await asyncio.sleep(0.05)
+            for byte in b'\x16\x03\x03\x40\x00' + bytes(50):
+                writer.write(bytes([byte]))
+                await asyncio.sleep(0.01)
+
+    async with Server(handler) as server, \
+            pool(get_ssl_context=tls_client, socket_timeout=0.15) as request:
+        with pytest.raises(lowhaio.HttpTlsError, match='TLS handshake; got') as caught:
+            await request(b'GET', server.url.replace('http:', 'https:'))
+        assert isinstance(caught.value.__cause__, TimeoutError)
+
+
+@pytest.mark.parametrize('body', [lowhaio.streamed(bytes(LARGE)), None],
+                         ids=['a large chunk', 'a large header'])
+@pytest.mark.parametrize('tls', [False, True])
+@in_loop
+async def test_slow_reader_is_not_timed_out(body, tls):
+    """What the kernel takes is progress, however large the chunk it is part of."""
+    async def handler(reader, writer):
+        peer = FaultyPeer(reader, writer, tls and tls_server())
+        await peer.accept()
+        writer.get_extra_info('socket').setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        reader._limit = 65536
+        received = 0
+        while received < LARGE:
+            if received % 2 ** 18 < 16384 and received < LARGE * 3 / 4:
+                await asyncio.sleep(0.01)
+            received += len(await (peer.step(peer.tls.read, 16384) if tls else reader.read(16384)))
+            if received > LARGE * 3 / 4 and not answered:
+                answered.append(await peer.send_wire(peer.wire(OK)))
+
+    answered = []       # early, so that the response is no part of what is timed here
+    async with Server(handler) as server, \
+            pool(get_ssl_context=tls_client, socket_timeout=0.1,
+                 get_sock=get_sock_that_takes_little) as request:
+        url = server.url.replace('http:', 'https:' if tls else 'http:')
+        assert (await get(request, url, **(LARGE_BODY if body else LARGE_HEAD)))[2] == b'ok'
+
+
+@pytest.mark.parametrize('tls', [False, True])
+@in_loop
+async def test_answer_before_the_end_of_the_body_is_not_that_of_the_next_request(tls):
+    async def handler(reader, writer):
+        for number in (b'1', b'2', b'3'):
+            head = await reader.readuntil(b'\r\n\r\n')
+            writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n' + number)
+            is_answered.set()
+            await reader.readexactly(4 if head.startswith(b'POST') else 0)
+
+    async def body():
+        yield b'bod'
+        await is_answered.wait()
+        await asyncio.sleep(0.02)
+        yield b'y'
+
+    is_answered = asyncio.Event()
+    async with Server(handler, tls=tls_server() if tls else None) as server, \
+            pool(get_ssl_context=tls_client) as request:
+        url = server.url
+        for method, number in ((b'POST', b'1'), (b'POST', b'2'), (b'GET', b'3')):
+            kwargs = {'headers': [(b'content-length', b'4')], 'body': body}
+            assert (await get(request, url, method, **(kwargs if method == b'POST' else {})))[2] \
+                == number
+            is_answered.clear()
+        assert server.connections == 1
+
+
+# What comes while a connection is idle, and what comes too late.
+
+SURPLUS = b'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil'
+
+
+async def end_with_alert_alone(peer):
+    with contextlib.suppress(ssl.SSLWantReadError):
+        peer.tls.unwrap()
+    await peer.send_wire(peer.outgoing.read())
+
+
+async def half_close_and_read(peer):
+    peer.writer.write_eof()
+    await peer.reader.read()
+
+
+async def answer_twice(peer):
+    await peer.send_wire(peer.wire(SURPLUS))
+
+
+async def answer_half_a_record(peer):
+    """And the rest when the next request has come."""
+    data = peer.wire(SURPLUS)
+    await peer.send_wire(data[:len(data) // 2])
+    await peer.reader.readexactly(1)
+    await peer.send_wire(data[len(data) // 2:])
+
+
+async def answer_half_a_record_header(peer):
+    data = peer.wire(SURPLUS)
+    await peer.send_wire(data[:3])
+    await peer.reader.readexactly(1)
+    await peer.send_wire(data[3:])
+
+
+IDLE_FAULTS = [
+    ('it closes', FaultyPeer.close),
+    ('it closes politely', FaultyPeer.close_politely),
+    ('it resets', FaultyPeer.reset),
+    ('it half-closes', half_close_and_read),
+    ('it answers twice', answer_twice),
+    ('it sends the TLS alert alone', end_with_alert_alone),
+    ('it sends half a TLS record', answer_half_a_record),
+    ('it sends half the header of a TLS record', answer_half_a_record_header),
+]
+
+
+@pytest.mark.parametrize('does_loop_run', [True, False], ids=['loop runs', 'loop is blocked'])
+@pytest.mark.parametrize('method', [b'GET', b'POST'])
+@pytest.mark.parametrize(('fault', 'tls'), [
+    pytest.param(fault, tls, id=f'{name}, {"TLS" if tls else "plain"}')
+    for name, fault in IDLE_FAULTS for tls in (False, True) if tls or 'TLS' not in name])
+def test_next_request_succeeds_after_idle_connection(fault, tls, method, does_loop_run):
+    """The server has a loop and a thread of its own, and goes on when this loop is blocked."""
+    connections, ports = [], queue.SimpleQueue()
+    at_fault, is_done, is_over = threading.Event(), threading.Event(), None
+
+    async def handler(reader, writer):
+        peer = FaultyPeer(reader, writer, tls and tls_server())
+        connections.append(peer)
+        with contextlib.suppress(OSError, EOFError):
+            await peer.accept()
+            if len(connections) > 1:
+                await peer.serve()
+            await peer.read_to(b'\r\n\r\n')
+            await peer.send_wire(peer.wire(OK))
+            await asyncio.to_thread(at_fault.wait, 5)
+            asyncio.get_running_loop().call_later(0.02, is_done.set)
+            if ended := fault(peer):
+                await ended
+        writer.close()
+
+    async def serve():
+        nonlocal is_over
+        is_over = asyncio.Event()
+        server = await asyncio.start_server(handler, '127.0.0.1', 0)
+        ports.put((asyncio.get_running_loop(), server.sockets[0].getsockname()[1]))
+        await is_over.wait()
+        server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @in_loop
+    async def client(url):
+        async with pool(get_ssl_context=tls_client) as request:
+            assert (await get(request, url))[2] == b'ok'
+            at_fault.set()
+            if does_loop_run:
+                with few_polls():
+                    while not is_done.is_set():     # noqa: ASYNC110  # of another thread
+                        await asyncio.sleep(0.005)
+            else:
+                assert is_done.wait(5)
+
+            kwargs = {} if method == b'GET' else {
+                'headers': [(b'content-length', b'4')], 'body': lowhaio.streamed(b'body')}
+            assert (await get(request, url, method, **kwargs))[2] == b'ok'
+            assert len(connections) == 2
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    loop, port = ports.get()
+    try:
+        client(f'{"https" if tls else "http"}://127.0.0.1:{port}/')
+    finally:
+        at_fault.set()
+        loop.call_soon_threadsafe(is_over.set)
+        thread.join()
+
+
+@pytest.mark.parametrize('does_loop_run', [True, False], ids=['loop runs', 'loop is blocked'])
+@in_loop
+async def test_late_session_tickets_do_not_end_an_idle_connection(does_loop_run):
+    """What comes is no content: a request for a certificate, and tickets."""
+    authority = trustme.CA()
+    server_context, client_context = tls_server_of(authority), ssl.create_default_context()
+    server_context.verify_mode = ssl.CERT_OPTIONAL
+    authority.configure_trust(server_context)
+    authority.configure_trust(client_context)
+    client_context.post_handshake_auth = True
+    at_fault, is_done = asyncio.Event(), asyncio.Event()
+
+    async def handler(reader, writer):
+        peer = FaultyPeer(reader, writer, server_context)
+        await peer.accept()
+        await peer.read_to(b'\r\n\r\n')
+        await peer.send_wire(peer.wire(OK))
+        await at_fault.wait()
+        peer.tls.verify_client_post_handshake()
+        with contextlib.suppress(ssl.SSLWantReadError):
+            peer.tls.do_handshake()
+            peer.tls.read(1)
+        data = peer.outgoing.read()
+        assert data
+        await peer.send_wire(data)
+        is_done.set()
+        await peer.serve()
+
+    async with Server(handler) as server, pool(get_ssl_context=lambda: client_context) as request:
+        url = server.url.replace('http:', 'https:')
+        assert (await get(request, url))[2] == b'ok'
+        at_fault.set()
+        with few_polls():
+            await is_done.wait()
+            if does_loop_run:
+                await asyncio.sleep(0.05)
+        for _ in range(2):
+            assert (await get(request, url))[2] == b'ok'
+        assert server.connections == 1
+
+
+def tls_server_of(authority):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert('127.0.0.1').configure_cert(context)
+    return context
+
+
+# Cancellation, at every step.
+
+@types.coroutine
+def watched(awaitable, on_step):
+    """Awaits, and calls on_step(number, future or None) at each step that is about to wait."""
+    steps = awaitable.__await__()
+    step, argument, number = steps.send, None, 0
+    while True:
+        try:
+            waited_for = step(argument)
+        except StopIteration as stop:
+            return stop.value
+        number += 1
+        on_step(number, waited_for)
+        try:
+            step, argument = steps.send, (yield waited_for)
+        except BaseException as exception:
+            step, argument = steps.throw, exception
+
+
+class Slow:
+    """A request body that waits before its chunks, and when it is closed."""
+
+    def __init__(self, *chunks):
+        self.chunks, self.is_open = chunks, False
+
+    async def __call__(self):
+        self.is_open = True
+        try:
+            for chunk in self.chunks:
+                await asyncio.sleep(0)
+                yield chunk
+        finally:
+            self.is_open = False
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+
+class Prompt(Slow):
+    """One whose end does not wait, as is needed where nothing can wait."""
+
+    async def __call__(self):
+        self.is_open = True
+        try:
+            for chunk in self.chunks:
+                yield chunk
+        finally:
+            self.is_open = False
+
+
+class Cancellable:
+    """A server with DNS, and a pool with a certain kind of request."""
+
+    def __init__(self, kind):
+        self.kind = kind
+        self.scheme = 'https' if kind.startswith('TLS') else 'http'
+        self.body, self.body_type = None, Slow
+
+    async def handler(self, reader, writer):
+        peer = FaultyPeer(reader, writer, self.scheme == 'https' and tls_server())
+        if 'handshake that stalls' in self.kind and self.is_faulty:
+            return await reader.read()
+        await peer.accept()
+        while True:
+            head = await peer.read_to(b'\r\n\r\n')
+            if self.is_faulty and 'upload' in self.kind:
+                await asyncio.sleep(0.002)
+                await peer.read_to(b'end')
+            if self.is_faulty and 'response that stalls' in self.kind:
+                return await reader.read()
+            if b'/download' in head:
+                await peer.send_wire(peer.wire(
+                    b'HTTP/1.1 103 Hints\r\n\r\n'
+                    b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n'))
+                for data in (b'\r\n', b'5\r\nsome', b' \r', b'\n4\r\nmore\r\n0\r', b'\n\r\n'):
+                    await asyncio.sleep(0.001)
+                    await peer.send_wire(peer.wire(data))
+            else:
+                await peer.send_wire(peer.wire(OK))
+
+    @contextlib.asynccontextmanager
+    async def ready(self):
+        records = {'example.test': None if 'time out' in self.kind else ['127.0.0.1'],
+                   'good.test': ['127.0.0.1']}
+        self.is_faulty = False
+        async with Server(self.handler) as self.server, \
+                Dns(records, seconds=0.01, tries=2) as dns, \
+                pool(get_dns_resolver=dns.get_resolver, get_ssl_context=tls_client,
+                     get_sock=get_sock_that_takes_little,
+                     socket_timeout=0.01 if 'stalls' in self.kind else 5) as self.request:
+            if 'warm' in self.kind:
+                await self.get_ok('127.0.0.1')
+            self.is_faulty = True
+            yield self
+            self.is_faulty = False
+
+    async def get_ok(self, host='127.0.0.1'):
+        url = f'{self.scheme}://{host}:{self.server.port}/'
+        assert (await get(self.request, url))[2] == b'ok'
+
+    async def run(self):
+        host = 'example.test' if 'DNS' in self.kind else '127.0.0.1'
+        path = 'download' if 'download' in self.kind else ''
+        url = f'{self.scheme}://{host}:{self.server.port}/{path}'
+        self.body = self.body_type(bytes(2 ** 18), b'end')
+        kwargs = {'method': b'POST', 'headers': [(b'content-length', b'%d' % (2 ** 18 + 3))],
+                  'body': self.body} if 'upload' in self.kind else {}
+        return (await get(self.request, url, **kwargs))[2]
+
+
+CANCELLED_KINDS = [
+    'a cold request', 'a warm request', 'a warm download', 'a cold upload',
+    'a cold request with DNS', 'a DNS time out', 'a response that stalls',
+    'TLS, a cold request', 'TLS, a warm download', 'TLS, a warm upload',
+    'TLS, a handshake that stalls', 'TLS, a response that stalls',
+]
+
+
+async def ended_at(kind, at, how, times):
+    """Runs a request that is cancelled at this step. Gives whether it came to that."""
+    loop = asyncio.get_running_loop()
+    cancelled = 0
+
+    def cancel():
+        nonlocal cancelled
+        cancelled += 1
+        task.cancel()
+
+    def on_step(number, future):
+        if not at <= number < at + times:
+            return
+        if how == 'while it waits' or future is None or future.done():
+            cancel()
+        else:                       # before the task hears of the result, in the same iteration
+            future.add_done_callback(lambda _: cancel())
+
+    async with Cancellable(kind).ready() as this:
+        task = loop.create_task(as_coroutine(watched(as_coroutine(this.run()), on_step)))
+        outcome, = await asyncio.gather(task, return_exceptions=True)
+        await asyncio.sleep(0)
+
+        assert task.cancelling() == cancelled
+        assert task.cancelled() == (cancelled > 0), outcome
+        assert cancelled == 0 or timers_of_lowhaio() == []
+        assert this.body is None or not this.body.is_open
+        this.is_faulty = False
+        await this.get_ok()
+    return cancelled > 0
+
+
+async def as_coroutine(awaitable):
+    return await awaitable
+
+
+@pytest.mark.parametrize('times', [1, 2, 3])
+@pytest.mark.parametrize('how', ['while it waits', 'as the wait ends'])
+@pytest.mark.parametrize('kind', CANCELLED_KINDS)
+@in_loop
+async def test_cancellation_at_every_step(kind, how, times):
+    """Also in the iteration of the loop in which the awaited bytes come, or the time is over."""
+    at = 1
+    while await ended_at(kind, at, how, times):
+        at += 1
+    assert at > 1
+
+
+@pytest.mark.parametrize('kind', CANCELLED_KINDS)
+@in_loop
+async def test_enclosing_timeout_is_a_time_out_at_every_step(kind):
+    at, is_over = 1, True
+    while is_over:
+        async with Cancellable(kind).ready() as this:
+            is_over = False
+            try:
+                async with asyncio.timeout(None) as limit:
+                    def on_step(number, _, at=at, limit=limit):
+                        if number == at:
+                            limit.reschedule(-1)
+
+                    await watched(as_coroutine(this.run()), on_step)
+            except TimeoutError:
+                is_over = True
+            except lowhaio.HttpError:
+                assert 'stall' in kind or 'time out' in kind
+            assert limit.expired() == is_over
+            assert asyncio.current_task().cancelling() == 0
+            this.is_faulty = False
+            await this.get_ok()
+            at += 1
+    assert at > 2
+
+
+@in_loop
+async def test_task_group_cancels_what_it_holds():
+    for at in range(1, 5):
+        async with Cancellable('TLS, a warm upload').ready() as this:
+            is_there = asyncio.Event()
+
+            async def fail(is_there=is_there):
+                await is_there.wait()
+                raise KeyError
+
+            with pytest.raises(ExceptionGroup) as caught:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(fail())
+                    task = group.create_task(as_coroutine(watched(
+                        as_coroutine(this.run()),
+                        lambda number, _: number == at and is_there.set())))   # noqa: B023
+            assert [type(error) for error in caught.value.exceptions] == [KeyError]
+            assert task.cancelled()
+            this.is_faulty = False
+            await this.get_ok()
+
+
+# DNS.
+
+LONG_CHAIN = {f'{number}.test': ('CNAME', f'{number + 1}.test') for number in range(25)}
+
+DNS_FAULTS = [
+    ('no answer', {'0.test': None}, aiodnsresolver.DnsTimeout),
+    ('SERVFAIL', {'0.test': 2}, aiodnsresolver.DnsResponseCode),
+    ('NXDOMAIN', {'0.test': 3}, aiodnsresolver.DnsRecordDoesNotExist),
+    ('an empty answer', {'0.test': ()}, aiodnsresolver.DnsError),
+    ('a CNAME to nothing', {'0.test': ('CNAME', 'b.test')}, aiodnsresolver.DnsRecordDoesNotExist),
+    ('a CNAME to itself', {'0.test': ('CNAME', '0.test')}, aiodnsresolver.DnsCnameChainTooLong),
+    ('too long a chain', LONG_CHAIN, aiodnsresolver.DnsCnameChainTooLong),
+]
+
+
+@pytest.mark.parametrize(('records', 'cause'), [
+    pytest.param(records, cause, id=name) for name, records, cause in DNS_FAULTS])
+@in_loop
+async def test_dns_fails_and_recovers(records, cause):
+    async with Server(answering(OK)) as server, Dns(records, seconds=0.02, ttl=0) as dns, \
+            pool(get_dns_resolver=dns.get_resolver) as request:
+        url = f'http://0.test:{server.port}/'
+        with few_polls(200), \
+                pytest.raises(lowhaio.HttpDnsError, match=r'0\.test: expected') as caught:
+            await request(b'GET', url)
+        assert isinstance(caught.value.__cause__, cause)
+        assert asyncio.current_task().cancelling() == 0
+        assert server.connections == 0
+
+        await asyncio.sleep(0)
+        dns.records = {'0.test': ('CNAME', 'b.test'), 'b.test': ('CNAME', 'c.test'),
+                       'c.test': ['127.0.0.1']}
+        if 'CNAME' not in str(records):     # what is known of those stays in the resolver's cache
+            assert (await get(request, url))[2] == b'ok'
+
+
+@in_loop
+async def test_first_of_a_hundred_on_a_cold_name_is_cancelled_and_the_others_succeed():
+    async with Server(answering(OK)) as server, Dns({'a.test': ['127.0.0.1']}) as dns, \
+            pool(get_dns_resolver=dns.get_resolver) as request:
+        tasks = [asyncio.create_task(get(request, f'http://a.test:{server.port}/'))
+                 for _ in range(100)]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        first, *others = await asyncio.gather(*tasks, return_exceptions=True)
+        assert isinstance(first, asyncio.CancelledError)
+        assert [body for _, _, body in others] == [b'ok'] * 99
+        assert [task.cancelling() for task in tasks] == [1] + [0] * 99
+
+
+# What a caller can do to it.
+
+@pytest.mark.parametrize('kind', ['a cold request', 'TLS, a cold request', 'a warm download',
+                                  'a cold request with DNS', 'a cold upload'])
+@in_loop
+async def test_request_that_is_closed_at_any_step_leaves_nothing(kind):
+    """GeneratorExit: coroutine.close throws it, and the garbage collector, when one is waiting."""
+    at, is_closed = 1, True
+    while is_closed:
+        async with Cancellable(kind).ready() as this:
+            is_closed = False
+
+            def on_step(number, future, at=at):
+                nonlocal is_closed
+                if number == at:
+                    is_closed = True
+                    raise GeneratorExit
+
+            this.body_type = Prompt
+            steps = watched(as_coroutine(this.run()), on_step)
+            with contextlib.suppress(GeneratorExit):
+                await steps
+            del steps
+            gc.collect()
+            assert not is_closed or timers_of_lowhaio() == []
+            assert this.body is None or not this.body.is_open
+            this.is_faulty = False
+            await this.get_ok()
+            at += 1
+    assert at > 1
+
+
+@pytest.mark.parametrize('hook', ['get_sock', 'get_ssl_context', 'sock_pre_message',
+                                  'sock_post_message', 'send_header', 'send_header, then',
+                                  'send_body', 'send_body, then'])
+@pytest.mark.parametrize(
+    'error', [ValueError('no'), ConnectionResetError('no'), KeyboardInterrupt()], ids=repr)
+@in_loop
+async def test_hook_that_raises_closes_the_connection(hook, error):
+    is_bad = True
+    name, _, then = hook.partition(', ')
+    inner = {'get_sock': lowhaio.get_nonblocking_sock, 'get_ssl_context': tls_client,
+             'send_header': lowhaio.send_header_tuples_of_bytes,
+             'send_body': lowhaio.send_body_async_gen_bytes}.get(name, lambda sock: None)
+
+    def fail(*args, **kwargs):
+        if is_bad:
+            raise error
+        return inner(*args, **kwargs)
+
+    async def fail_then(*args):
+        await inner(*args)
+        if is_bad:
+            raise error
+
+    kind = {'get_ssl_context': lowhaio.HttpTlsError, 'get_sock': lowhaio.HttpConnectionError,
+            'sock_pre_message': lowhaio.HttpConnectionError}.get(name, lowhaio.HttpDataError)
+    if kind is lowhaio.HttpDataError and isinstance(error, OSError):
+        kind = lowhaio.HttpConnectionClosedError
+    hooks = {'get_ssl_context': tls_client, name: fail_then if then else fail}
+    async with Server(answering(OK), tls=tls_server()) as server, pool(**hooks) as request:
+        def post():
+            return get(request, server.url, b'POST', headers=[(b'content-length', b'4')],
+                       body=lowhaio.streamed(b'body'))
+
+        if not isinstance(error, Exception):
+            kind = KeyboardInterrupt
+        with pytest.raises(kind) as caught:
+            await post()
+        assert type(caught.value) is kind
+        assert caught.value is error or caught.value.__cause__ is error
+        assert timers_of_lowhaio() == []
+        is_bad = False
+        assert (await post())[2] == b'ok'
+
+
+@in_loop
+async def test_body_is_dropped_in_another_thread():
+    async def handler(reader, writer):
+        await read_request(reader)
+        writer.write(HALF_A_BODY)
+        await reader.read()
+        is_ended.set()
+
+    is_ended = asyncio.Event()
+    async with Server(handler) as server, pool() as request:
+        bodies = [(await request(b'GET', server.url))[2]]
+        connection = bodies[0]._connection
+        loop_thread, threads = threading.get_ident(), []
+        connection.log = lambda *_: threads.append(threading.get_ident())
+        await asyncio.to_thread(bodies.clear)
+        await is_ended.wait()
+        assert threads == [loop_thread]
+
+
+@pytest.mark.parametrize('tls', [False, True])
+def test_loop_is_closed_before_the_body_is_dropped(tls):
+    async def handler(reader, writer):
+        peer = FaultyPeer(reader, writer, tls and tls_server())
+        await peer.accept()
+        await peer.read_to(b'\r\n\r\n')
+        await peer.send_wire(peer.wire(HALF_A_BODY))
+
+    async def main():
+        async with Server(handler) as server, pool(get_ssl_context=tls_client) as request:
+            url = server.url.replace('http:', 'https:' if tls else 'http:')
+            return (await request(b'GET', url))[2]
+
+    gc.collect()
+    before = open_descriptors()
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        body = runner.run(main())
+    del runner
+    del body
+    gc.collect()
+    assert open_descriptors() == before
+
+
+@pytest.mark.parametrize(('is_download_bad', 'is_upload_bad'),
+                         [(False, False), (True, False), (False, True), (True, True)])
+@in_loop
+async def test_proxying_with_errors_on_both_sides(is_download_bad, is_upload_bad):
+    """A request is also made inside a request body, on the same pool."""
+    async def handler(reader, writer):
+        head = await reader.readuntil(b'\r\n\r\n')
+        if head.startswith(b'GET'):
+            writer.write(HALF_A_BODY if is_download_bad else HALF_A_BODY + b' more')
+        elif is_upload_bad:
+            await reader.readexactly(1)
+        else:
+            await reader.readexactly(9)
+            writer.write(OK)
+
+    async with Server(handler) as server, pool() as request:
+        async def body():
+            nonlocal inner
+            _, _, inner = await request(b'GET', server.url)
+            async for chunk in inner:
+                yield chunk
+
+        inner = None
+        outcome, = await asyncio.gather(
+            get(request, server.url, b'POST', headers=[(b'content-length', b'9')], body=body),
+            return_exceptions=True)
+        if is_download_bad or is_upload_bad:
+            assert isinstance(outcome, lowhaio.HttpDataError)
+        else:
+            assert outcome[2] == b'ok'
+        await inner.aclose()
+        assert inner._connection.sock is None
+
+
+# Servers in processes of their own. Each is this file run as
+# `python test.py serve KIND [CERTIFICATE KEY]`: it writes its port to standard output, and ends
+# with its standard input, so that it cannot outlive the tests.
+
+class Processes:
+    """Starts a server when a test first asks for its address, and ends all of them at the end."""
+
+    def __init__(self, folder):
+        self.folder, self.running, self.urls = folder, [], {}
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(folder / 'authority.pem')
+        issued = authority.issue_cert('localhost', '127.0.0.1')
+        issued.cert_chain_pems[0].write_to_path(folder / 'certificate.pem')
+        key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
+        (folder / 'key.pem').write_bytes(key.private_bytes(     # granian takes no other format
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption()))
+        self.client_context = ssl.create_default_context(cafile=folder / 'authority.pem')
+
+    def url(self, kind, tls=False):
+        if (kind, tls) not in self.urls:
+            self.urls[kind, tls] = self.start(kind, tls)
+        return self.urls[kind, tls]
+
+    def start(self, kind, tls):
+        files = (self.folder / 'certificate.pem', self.folder / 'key.pem') if tls else ()
+        log = self.folder / f'{kind}{"-tls" if tls else ""}.log'
+        for _ in range(3):      # a free port can be taken by another before the server has it
+            with log.open('wb') as stderr:
+                process = subprocess.Popen(
+                    (sys.executable, '-W', 'ignore', __file__, 'serve', kind, *files),
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
+                    start_new_session=True)
+            self.running.append(process)
+            port = int(process.stdout.readline() or 0)
+            if port and accepts(process, port):
+                return f'{"https" if tls else "http"}://127.0.0.1:{port}/'
+        raise AssertionError(f'{kind} did not start: {log.read_text()}')
+
+    def stop(self):
+        for process in self.running:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.stdin.close()
+            process.stdout.close()
+            process.wait()
+
+
+def accepts(process, port):
+    """Waits until the process takes connections; gives False if it ends before."""
+    while process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(('127.0.0.1', port)):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@pytest.fixture(scope='session')
+def processes(tmp_path_factory):
+    processes = Processes(tmp_path_factory.mktemp('servers'))
+    try:
+        yield processes
+    finally:
+        processes.stop()
+
+
+def serve(kind, *tls_files):
+    """What `python test.py serve` does."""
+    threading.Thread(target=end_with_stdin, daemon=True).start()
+    sock = socket.socket()
+    sock.bind(('127.0.0.1', 0))
+    sys.stdout.write(f'{sock.getsockname()[1]}\n')
+    sys.stdout.flush()
+    os.dup2(2, 1)
+    SERVE[kind](sock, *map(str, tls_files))
+
+
+def end_with_stdin():
+    while os.read(0, 1):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
+def server_context(*tls_files):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*tls_files)
+    return context
+
+
+# Servers that nobody here wrote. All of them run one of two small applications, that do the same.
+
+DIGEST_LENGTH = 10_000_000      # bytes of the POST
+CHUNKED = [bytes([number]) * 10_000 for number in range(100)]
+
+
+async def aiohttp_app(request):
+    from aiohttp import web
+    headers = {'x-peer': str(request.transport.get_extra_info('peername')[1])}
+    if request.path == '/chunked':
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        for chunk in CHUNKED:
+            await response.write(chunk)
+        return response
+
+    length, digest = 0, hashlib.sha256()
+    async for chunk in request.content.iter_any():
+        length += len(chunk)
+        digest.update(chunk)
+    return web.Response(body=f'{length} {digest.hexdigest()}'.encode(), headers=headers)
+
+
+async def asgi_app(scope, receive, send):
+    if scope['type'] == 'lifespan':
+        while True:
+            await send({'type': (await receive())['type'] + '.complete'})
+
+    async def start(*headers):
+        headers = [(b'x-peer', str(scope['client'][1]).encode()), *headers]
+        await send({'type': 'http.response.start', 'status': 200, 'headers': headers})
+
+    if scope['path'] == '/chunked':
+        await start()
+        for chunk in CHUNKED:
+            await send({'type': 'http.response.body', 'body': chunk, 'more_body': True})
+        await send({'type': 'http.response.body'})
+        return
+
+    length, digest, event = 0, hashlib.sha256(), {'more_body': True}
+    while event.get('more_body'):
+        event = await receive()
+        length += len(event.get('body', b''))
+        digest.update(event.get('body', b''))
+    content = f'{length} {digest.hexdigest()}'.encode()
+    await start((b'content-length', str(len(content)).encode()))
+    await send({'type': 'http.response.body',
+                'body': b'' if scope['method'] == 'HEAD' else content})
+
+
+def serve_aiohttp(sock, *tls_files):
+    from aiohttp import web
+    app = web.Application()
+    app.router.add_route('*', '/{path:.*}', aiohttp_app)
+    web.run_app(app, sock=sock, ssl_context=server_context(*tls_files) if tls_files else None,
+                access_log=None, print=None)
+
+
+def serve_uvicorn(http, sock, certificate=None, key=None):
+    import uvicorn
+    uvicorn.Server(uvicorn.Config(
+        asgi_app, http=http, loop='asyncio', workers=1, log_level='warning',
+        ssl_certfile=certificate, ssl_keyfile=key)).run(sockets=[sock])
+
+
+def serve_hypercorn(sock, certificate=None, key=None):
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+    config = Config()
+    config.bind = [f'fd://{sock.detach()}']
+    config.certfile, config.keyfile = certificate, key
+    asyncio.run(serve(asgi_app, config))
+
+
+def serve_granian(sock, certificate=None, key=None):
+    from granian import Granian
+    port = sock.getsockname()[1]
+    sock.close()                # it takes no socket
+    Granian(f'{pathlib.Path(__file__).stem}:asgi_app', port=port, interface='asgi', workers=1,
+            log_enabled=False, ssl_cert=certificate and pathlib.Path(certificate),
+            ssl_key=key and pathlib.Path(key)).serve()
+
+
+SERVE = {
+    'aiohttp': serve_aiohttp,
+    'uvicorn-h11': functools.partial(serve_uvicorn, 'h11'),
+    'uvicorn-httptools': functools.partial(serve_uvicorn, 'httptools'),
+    'hypercorn': serve_hypercorn,
+    'granian': serve_granian,
+    'load': lambda *args: asyncio.run(Load().serve(*args)),
+}
+
+
+async def a_get(request, url):
+    code, headers, body = await get(request, url)
+    assert code == b'200'
+    assert body == b'0 ' + hashlib.sha256().hexdigest().encode()
+    assert dict(headers)[b'content-length'] == b'%d' % len(body)
+    return headers
+
+
+async def a_head(request, url):
+    code, headers, body = await get(request, url, b'HEAD')
+    assert (code, body) == (b'200', b'')
+    return headers
+
+
+async def a_post_of_10_mb(request, url):
+    piece = bytes(range(250)) * 400
+
+    async def content(count):
+        for _ in range(count):
+            yield piece
+
+    count = DIGEST_LENGTH // len(piece)
+    code, headers, body = await get(
+        request, url, b'POST', headers=[(b'content-length', b'%d' % DIGEST_LENGTH)],
+        body=content, body_args=(count,))
+    assert code == b'200'
+    assert body.decode() == f'{DIGEST_LENGTH} {hashlib.sha256(piece * count).hexdigest()}'
+    return headers
+
+
+async def a_chunked_download(request, url):
+    code, headers, body = await get(request, url + 'chunked')
+    assert code == b'200'
+    assert dict(headers)[b'transfer-encoding'] == b'chunked'
+    assert body == b''.join(CHUNKED)
+    return headers
+
+
+async def all_on_one_connection(request, url):
+    headers = [await each(request, url)
+               for each in (a_get, a_head, a_post_of_10_mb, a_chunked_download) * 2]
+    assert len({dict(each)[b'x-peer'] for each in headers}) == 1
+    return headers[-1]
+
+
+@pytest.mark.parametrize('exchange', [
+    a_get, a_head, a_post_of_10_mb, a_chunked_download, all_on_one_connection],
+    ids=lambda exchange: exchange.__name__)
+@pytest.mark.parametrize('tls', [False, True], ids=['plain', 'tls'])
+@pytest.mark.parametrize('kind', [
+    'aiohttp', 'uvicorn-h11', 'uvicorn-httptools', 'hypercorn', 'granian'])
+def test_servers_that_nobody_here_wrote(processes, kind, tls, exchange):
+    url, context = processes.url(kind, tls), processes.client_context
+
+    @in_loop
+    async def test():
+        socks = []
+
+        def counted_sock(*args):
+            socks.append(lowhaio.get_nonblocking_sock(*args))
+            return socks[-1]
+
+        async with pool(get_sock=counted_sock, get_ssl_context=lambda: context) as request:
+            headers = await exchange(request, url)
+        assert kind.partition('-')[0].encode() in dict(headers)[b'server']
+        assert len(socks) == 1
+
+    test()
+
+
+# What it withstands: load. The figures are printed by `python -m pytest test.py -m slow`, those of
+# the quick versions in the normal run by adding -rP to its command.
+
+@pytest.fixture
+def show(request, capsys):
+    """Prints a figure, past pytest's capture if the test is one that is asked for."""
+    def show(text):
+        is_slow = request.node.get_closest_marker('slow')
+        with capsys.disabled() if is_slow else contextlib.nullcontext():
+            print(f'\n    {text}')
+
+    return show
+
+
+def slow(*args, **kwargs):
+    return pytest.param(*args, **kwargs, marks=pytest.mark.slow)
+
+
+@pytest.fixture
+def many_descriptors():
+    """Raises the limit of this process, and so of its servers, to what 5,000 sockets need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < 6000:
+        if hard < 6000:
+            pytest.skip(f'expected a hard limit of 6000 descriptors or more; got {hard}')
+        resource.setrlimit(resource.RLIMIT_NOFILE, (6000, hard))
+
+
+class Load:
+    """A server that does what the path of a request says: `/length/9` calls `length` with 9."""
+
+    def __init__(self):
+        self.writers = set()
+        self.gathered = {}          # number of requests -> (event, serial numbers that came)
+
+    async def serve(self, sock, *tls_files):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 6000), hard), hard))
+        server = await asyncio.start_server(
+            self.connection, sock=sock, backlog=5000,
+            ssl=server_context(*tls_files) if tls_files else None)
+        await server.serve_forever()
+
+    async def connection(self, reader, writer):
+        self.writers.add(writer)
+        try:
+            is_kept = True
+            while is_kept:
+                head = await reader.readuntil(b'\r\n\r\n')
+                _, name, *numbers = head.split(b' ', 2)[1].decode().split('/')
+                is_kept = await getattr(self, name)(reader, writer, head, *map(int, numbers))
+                await writer.drain()
+        except (OSError, EOFError):
+            pass
+        finally:
+            self.writers.discard(writer)
+            writer.close()
+
+    async def gather(self, reader, writer, head, count, serial):
+        """Answers when `count` requests wait for it."""
+        event, serials = self.gathered.setdefault(count, (asyncio.Event(), set()))
+        serials.add(serial)
+        if len(serials) == count:
+            del self.gathered[count]
+            event.set()
+        await event.wait()
+        writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n%08d' % serial)
+        return True
+
+    async def drop(self, reader, writer, head):
+        """Closes all other connections at once."""
+        others = [other for other in self.writers if other is not writer]
+        for other in others:
+            other.close()
+        writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n%08d' % len(others))
+        return True
+
+    async def length(self, reader, writer, head, size):
+        writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n' % size)
+        piece = bytes(2 ** 18)
+        for sent in range(0, size, len(piece)):
+            writer.write(piece[:size - sent])
+            await writer.drain()
+        return True
+
+    async def chunked(self, reader, writer, head, size, chunk_size):
+        """Sends about `size` bytes of content, in chunks of `chunk_size`."""
+        writer.write(b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n')
+        count = max(1, 2 ** 18 // chunk_size)
+        piece = (b'%x\r\n%b\r\n' % (chunk_size, bytes(chunk_size))) * count
+        for _ in range(0, size, chunk_size * count):
+            writer.write(piece)
+            await writer.drain()
+        writer.write(b'0\r\n\r\n')
+        return True
+
+    async def sink(self, reader, writer, head):
+        """Answers with the number of bytes of content that came."""
+        size = 0
+        if b'chunked' in head:
+            while length := int(await reader.readuntil(b'\r\n'), 16):
+                size += length
+                await reader.readexactly(length + 2)
+            await reader.readexactly(2)
+        else:
+            left = int(head.lower().split(b'content-length:')[1].split(b'\r\n')[0])
+            while size < left:
+                data = await reader.read(min(2 ** 18, left - size))
+                if not data:
+                    return False
+                size += len(data)
+        writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n%012d' % size)
+        return True
+
+    async def serial(self, reader, writer, head, seed, serial):
+        """Answers with the serial number in a field and in every piece of content.
+
+        Every tenth answer, at random, its connection ends: at a random point, orderly or by a
+        reset, some with bytes of an answer that nobody asked for.
+        """
+        rng = random.Random(f'{seed} {serial}')
+        head, body, _ = serial_answer(rng, serial)
+        if rng.random() >= 0.1:
+            writer.write(head + body)
+            return True
+
+        answer, other = head + body, b''.join(serial_answer(rng, serial + 1)[:2])
+        writer.write(rng.choice((
+            b'',                                                # before the response head
+            answer[:rng.randrange(1, len(head))],               # inside it
+            answer[:rng.randint(len(head), max(len(head), len(answer) - 1))],   # inside the body
+            answer,                                             # after the response
+            answer + other[:rng.randrange(1, len(other))],      # beyond it
+        )))
+        await writer.drain()
+        if rng.random() < 0.5:
+            await asyncio.sleep(rng.random() * 0.002)           # so that it can be in use again
+        if rng.random() < 0.5:
+            writer.get_extra_info('socket').setsockopt(         # its close is a reset
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+        return False
+
+
+def serial_answer(rng, serial):
+    """Gives (head, body, content) of a random length; the body may be the content in chunks."""
+    lines = [b'%08d\n' % serial] * rng.choice((0, 1, 2, 10, 1000))
+    head = b'HTTP/1.1 200 OK\r\nx-serial: %08d\r\n' % serial
+    content = b''.join(lines)
+    if rng.random() < 0.5:
+        return head + b'content-length: %d\r\n\r\n' % len(content), content, content
+    step = rng.randrange(1, 300)
+    chunks = [b''.join(lines[at:at + step]) for at in range(0, len(lines), step)] + [b'']
+    return head + b'transfer-encoding: chunked\r\n\r\n', b''.join(
+        b'%x\r\n%b\r\n' % (len(chunk), chunk) for chunk in chunks), content
+
+
+@pytest.mark.parametrize(('count', 'tls'), [(1000, False), (200, True)], ids=['plain', 'tls'])
+def test_server_closes_all_idle_connections_at_once(
+        processes, many_descriptors, show, count, tls):
+    url = processes.url('load', tls)
+
+    @in_loop
+    async def test():
+        async with pool(get_ssl_context=lambda: processes.client_context) as request:
+            before = len(open_descriptors())
+            await asyncio.gather(*(get(request, f'{url}gather/{count}/{n}') for n in range(count)))
+            assert len(open_descriptors()) == before + count
+
+            started = time.monotonic()
+            assert int((await get(request, f'{url}drop'))[2]) == count - 1
+            while len(open_descriptors()) > before + 1:
+                assert time.monotonic() < started + 10, 'a closed connection was not noticed'
+                await asyncio.sleep(0.005)
+        show(f'{count} idle {"TLS " if tls else ""}connections closed by the server at once: '
+             f'all noticed after {time.monotonic() - started:.2f} s')
+
+    test()
+
+
+def test_5000_requests_are_in_flight_at_once(processes, many_descriptors, show):
+    url = processes.url('load')
+
+    @in_loop
+    async def test():
+        started, cpu = time.monotonic(), time.process_time()
+        async with pool() as request:
+            responses = await asyncio.gather(
+                *(get(request, f'{url}gather/5000/{n}') for n in range(5000)))
+        assert [int(body) for _, _, body in responses] == list(range(5000))
+        show(f'5000 requests in flight at once: each got its answer, after '
+             f'{time.monotonic() - started:.1f} s and {time.process_time() - cpu:.1f} s of CPU')
+
+    test()
+
+
+@pytest.mark.parametrize('count', [5_000, slow(100_000)])
+def test_no_answer_is_given_to_the_wrong_request(processes, show, count):
+    url, seed = f'{processes.url("load")}serial/7', 7
+    serials = iter(range(count))
+    answered, errors, wrong = 0, collections.Counter(), []
+
+    async def ask(request):
+        nonlocal answered
+        for serial in serials:
+            try:
+                _, headers, body = await get(request, f'{url}/{serial}')
+            except Exception as error:
+                errors[type(error)] += 1
+                continue
+
+            answered += 1
+            _, _, content = serial_answer(random.Random(f'{seed} {serial}'), serial)
+            if dict(headers)[b'x-serial'] != b'%08d' % serial or body != content:
+                wrong.append((serial, headers, body[:100]))
+
+    @in_loop
+    async def test():
+        async with pool() as request:
+            before = len(open_descriptors())
+            await asyncio.gather(*(ask(request) for _ in range(50)))
+            assert len(open_descriptors()) <= before + 50
+        assert not wrong
+        assert set(errors) <= {lowhaio.HttpConnectionError, lowhaio.HttpDataError,
+                               lowhaio.HttpConnectionClosedError}
+        assert answered + errors.total() == count
+        assert 0.04 * count < errors.total() < 0.10 * count
+        show(f'{count} requests, every tenth answer the end of its connection: '
+             f'{answered} right, 0 wrong; '
+             + ', '.join(f'{number} {kind.__name__}' for kind, number in errors.items()))
+
+    test()
+
+
+# Bodies of any size in little memory. Each direction and framing in a process of its own, that has
+# moved some before.
+
+MB = 2 ** 20
+
+
+@pytest.mark.parametrize('size', [64 * MB, slow(1024 * MB)], ids=lambda size: f'{size // MB}MB')
+@pytest.mark.parametrize(('framing', 'tls'), [
+    ('content-length', False), ('content-length', True), ('chunked', False)],
+    ids=['content-length', 'content-length over tls', 'chunked'])
+@pytest.mark.parametrize('direction', ['up', 'down'])
+def test_big_body_takes_little_memory(processes, show, direction, framing, tls, size):
+    done = subprocess.run(
+        (sys.executable, __file__, 'move', direction, framing, processes.url('load', tls),
+         str(size), processes.folder / 'authority.pem'),
+        check=True, capture_output=True, text=True, timeout=120)
+    added, seconds, cpu = map(float, done.stdout.split())
+    show(f'{size // MB} MB {direction}, {framing}{", TLS" if tls else ""}: '
+         f'{added / MB:.2f} MB of memory added, {seconds:.2f} s, {cpu:.2f} s of CPU')
+    assert added < 2 * MB
+
+
+def move(direction, framing, url, size, authority):
+    """What `python test.py move` does: prints the bytes of memory added, and the seconds taken."""
+    piece = bytes(2 ** 16)
+    peak = 0
+
+    def resident():
+        pages = pathlib.Path('/proc/self/statm').read_text().split()[1]
+        return int(pages) * resource.getpagesize()
+
+    def look(turn):
+        nonlocal peak
+        if turn % 16 == 0:
+            peak = max(peak, resident())
+
+    async def content(size):
+        for turn in range(size // len(piece)):
+            look(turn)
+            yield piece if framing == 'content-length' else b'10000\r\n%b\r\n' % piece
+        if framing == 'chunked':
+            yield b'0\r\n\r\n'
+
+    async def up(request, size):
+        fields = {'content-length': (b'content-length', b'%d' % size),
+                  'chunked': (b'transfer-encoding', b'chunked')}
+        _, _, body = await get(request, url + 'sink', b'POST', headers=[fields[framing]],
+                               body=content, body_args=(size,))
+        assert int(body) == size
+
+    async def down(request, size):
+        path = f'length/{size}' if framing == 'content-length' else f'chunked/{size}/{len(piece)}'
+        _, _, body = await request(b'GET', url + path)
+        turn = came = 0
+        async for chunk in body:
+            look(turn := turn + 1)
+            came += len(chunk)
+        assert came == size
+
+    async def main():
+        nonlocal peak
+        request, close = lowhaio.Pool(
+            get_ssl_context=lambda: ssl.create_default_context(cafile=authority))
+        transfer = up if direction == 'up' else down
+        await transfer(request, 32 * MB)
+
+        before = peak = resident()
+        started, cpu = time.monotonic(), time.process_time()
+        await transfer(request, int(size))
+        print(peak - before, time.monotonic() - started, time.process_time() - cpu)
+        await close()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(main())
+
+
+# A transfer that is always ready leaves the others their turns. What reads the bodies is slow on
+# purpose, so that the server is always ahead.
+
+class Ticker:
+    """Wants its turn every millisecond, and takes the CPU time of the thread between its turns.
+
+    By the clock, the turns of other programs would count too.
+    """
+
+    async def __aenter__(self):
+        self.gaps, self.last = [], time.thread_time()
+        self.task = asyncio.create_task(self.tick())
+        await asyncio.sleep(0)
+        return self
+
+    async def tick(self):
+        while True:
+            await asyncio.sleep(0.001)
+            self.measure()
+
+    def measure(self):
+        now = time.thread_time()
+        self.gaps.append(now - self.last)
+        self.last = now
+
+    async def __aexit__(self, *_):
+        self.measure()
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+
+def check_turns(show, attempt):
+    """Calls `attempt`, which gives a ticker; again if a busy machine disturbed even CPU time."""
+    for _ in range(3):
+        gaps = attempt().gaps
+        if max(gaps) < 0.02:
+            break
+    assert sum(gaps) > 0.04, 'too little work to tell'
+    assert max(gaps) < 0.02
+    show(f'{len(gaps)} turns of a 1 ms ticker in {sum(gaps):.2f} s of CPU, '
+         f'the longest wait {max(gaps) * 1000:.1f} ms')
+
+
+async def pieces(size, count):
+    for _ in range(count):
+        yield bytes(size)
+
+
+@pytest.mark.parametrize('tls', [False, True], ids=['plain', 'tls'])
+@pytest.mark.parametrize(('path', 'upload'), [
+    pytest.param(f'length/{128 * MB}', None, id='download'),
+    pytest.param(f'chunked/{128 * MB}/100000', None, id='download in chunks'),
+    pytest.param('chunked/300000/1', None, id='download in chunks of one byte'),
+    pytest.param('sink', (1, 200_000), id='upload in pieces of one byte'),
+])
+def test_transfer_that_is_always_ready_leaves_others_their_turns(
+        processes, show, path, upload, tls):
+    url = processes.url('load', tls) + path
+    arguments = {} if upload is None else {
+        'body': pieces, 'body_args': upload,
+        'headers': [(b'content-length', b'%d' % math.prod(upload))]}
+    tickers = []
+
+    @in_loop
+    async def test():
+        async with pool(get_ssl_context=lambda: processes.client_context) as request, \
+                Ticker() as ticker:
+            _, _, body = await request(b'POST' if upload else b'GET', url, **arguments)
+            async for chunk in body:
+                if len(chunk) > 1:
+                    hashlib.sha256(chunk)
+        tickers.append(ticker)
+
+    check_turns(show, lambda: (test(), tickers[-1])[1])
+
+
+def test_socket_that_always_takes_more_leaves_others_their_turns(show):
+    class Willing(socket.socket):
+        def send(self, data):
+            return 1
+
+    tickers = []
+
+    @in_loop
+    async def test():
+        one, other = socket.socketpair()
+        with Willing(fileno=one.detach()) as sock, other:
+            sock.setblocking(False)
+            async with Ticker() as ticker:
+                await lowhaio.send_all(asyncio.get_running_loop(), sock, 1, bytes(400_000))
+        tickers.append(ticker)
+
+    check_turns(show, lambda: (test(), tickers[-1])[1])
+
+
+def test_many_small_chunks_are_decoded_in_linear_time():
+    count, started = 300_000, time.process_time()
+    decoder = lowhaio._decode_chunked(b'1\r\nx\r\n' * count + b'0\r\n\r\nrest', 16384)
+    assert sum(len(chunk) for chunk in iter_until(decoder, b'rest')) == count
+    assert time.process_time() - started < 3        # 0.2 s; if each chunk copied the rest, 15 s
+
+
+def iter_until(decoder, rest):
+    """Yields what the decoder does, and checks what it returns."""
+    assert (yield from decoder) == rest
+
+
+def chunked_of(count):
+    return (b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n'
+            + b'1\r\nx\r\n' * count + b'0\r\n\r\n')
+
+
+async def pausing(body):
+    """Gives a task that waits for a chunk, to let others run, though the chunk is there."""
+    for _ in range(lowhaio._MAX_CHUNKS - 1):
+        await anext(body)
+    task = asyncio.create_task(body.__anext__())
+    await asyncio.sleep(0)
+    assert not task.done()
+    return task
+
+
+@in_loop
+async def test_cancellation_while_others_have_their_turn_closes_the_connection():
+    async with Server(answering(chunked_of(300))) as server, pool() as request:
+        before = len(open_descriptors())
+        _, _, body = await request(b'GET', server.url)
+        task = await pausing(body)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(open_descriptors()) <= before + 1        # the server's end
+        assert len(await lowhaio.buffered(body)) == 300 - lowhaio._MAX_CHUNKS + 1
+        await get(request, server.url)
+        assert server.connections == 2
+
+
+@in_loop
+async def test_cancellation_after_another_task_read_the_end_leaves_the_connection():
+    async with Server(answering(chunked_of(300))) as server, pool() as request:
+        _, _, body = await request(b'GET', server.url)
+        task = await pausing(body)
+        assert len(await lowhaio.buffered(body)) == 300 - lowhaio._MAX_CHUNKS + 1
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await get(request, server.url)
+        assert server.connections == 1
+
+
+# Records that change under load.
+
+@pytest.mark.parametrize('old', ['goes on', 'goes away'])
+def test_requests_follow_changing_records(show, old):
+    answers = []        # (seconds after the change that it was asked at, body or error)
+
+    async def ask(request, url, seconds):
+        try:
+            answers.append((seconds, (await get(request, url))[2]))
+        except lowhaio.HttpError as error:
+            answers.append((seconds, error))
+
+    async def reply(text, reader, writer):
+        await answering(b'HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n' + text)(reader, writer)
+
+    @in_loop
+    async def test():
+        loop = asyncio.get_running_loop()
+        async with Dns({'example.test': ['127.0.0.1']}, ttl=1) as dns, \
+                Server(functools.partial(reply, b'new'), host='127.0.0.2') as new, \
+                Server(functools.partial(reply, b'old'), port=new.port) as former, \
+                pool(get_dns_resolver=dns.get_resolver) as request, asyncio.TaskGroup() as asked:
+            url = f'http://example.test:{new.port}/'
+            started = loop.time()
+            changed = started + 0.3
+            for number in range(400):       # 200 a second
+                if dns.records['example.test'] == ['127.0.0.1'] and loop.time() >= changed:
+                    dns.records['example.test'] = ['127.0.0.2']
+                    if old == 'goes away':
+                        await former.__aexit__()
+                asked.create_task(ask(request, url, loop.time() - changed))
+                await asyncio.sleep(started + (number + 1) / 200 - loop.time())
+            assert not former.tasks
+
+    test()
+    errors = [body for _, body in answers if isinstance(body, lowhaio.HttpError)]
+    switched = max(seconds for seconds, body in answers if body != b'new')
+    assert len(answers) == 400
+    assert {body for _, body in answers} - set(errors) == {b'old', b'new'}
+    assert not errors if old == 'goes on' else errors
+    assert all(type(error) in (lowhaio.HttpConnectionError, lowhaio.HttpConnectionClosedError)
+               for error in errors)
+    assert -0.3 < switched < 1.3        # a time to live of 1 s
+    show('records with a time to live of 1 s change under 200 requests a second, '
+         f'the old address {old}: '
+         f'{len(errors)} errors, all traffic at the new address after {max(switched, 0):.2f} s')
+
+
+# The published layers, as PyPI has them.
+#
+# What comes over the wire is what counts: each server here notes the requests that it gets.
+
+def noting(respond):
+    """Gives a handler that answers with `respond(method, target, fields, body)`.
+
+    They are bytes, but for the fields: a dict, whose names are in lower case. `handler.noted`
+    holds them, one tuple for each request.
+    """
+    async def handler(reader, writer):
+        while True:
+            head, body = await read_request(reader)
+            request_line, *lines = head[:-4].split(b'\r\n')
+            method, target, _ = request_line.split(b' ')
+            pairs = [line.partition(b':')[::2] for line in lines]
+            fields = {name.lower(): value.strip() for name, value in pairs}
+            handler.noted.append((method, target, fields, body))
+            writer.write(respond(*handler.noted[-1]))
+
+    handler.noted = []
+    return handler
+
+
+def answer(code, body=b'', *fields):
+    """Gives the bytes of a response. The fields are bytes without line ends."""
+    lines = b'HTTP/1.1 %d Reason' % code, b'content-length: %d' % len(body), *fields
+    return b'\r\n'.join(lines) + b'\r\n\r\n' + body
+
+
+def counting(request):
+    """Gives a layer that does nothing, and the list of the URLs that it is called with."""
+    urls = []
+
+    async def counting_request(method, url, **kwargs):
+        urls.append(url)
+        return await request(method, url, **kwargs)
+
+    return counting_request, urls
+
+
+ACCESS_KEY, SECRET_KEY = 'AKIAEXAMPLE', 'c2VjcmV0'
+
+
+def s3(objects):
+    """Gives the handler of a store of objects that refuses what is not signed as S3 wants it.
+
+    The signature is made again from what came over the wire, by botocore. S3 decodes the path,
+    reads a bare + in it as a space, and then encodes all but the unreserved characters and the
+    slash.
+    """
+    def respond(method, target, fields, body):
+        raw_path, _, raw_query = target.decode('ascii').partition('?')
+        key = urllib.parse.unquote(raw_path.replace('+', ' '))
+        query = '&'.join('='.join(urllib.parse.quote(part, safe='-_.~') for part in pair)
+                         for pair in urllib.parse.parse_qsl(raw_query, keep_blank_values=True))
+        problem = s3_refusal(method, urllib.parse.quote(key, safe='/-_.~'), query, fields, body)
+        if problem:
+            return answer(403, problem.encode())
+        if method == b'PUT':
+            objects[key] = body
+            return answer(200)
+        return answer(200, objects[key]) if key in objects else answer(404)
+
+    return noting(respond)
+
+
+def s3_refusal(method, path, query, fields, body):
+    """Gives what is wrong with a signed request, or None."""
+    match = re.fullmatch(r'AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/s3/aws4_request, ?'
+                         r'SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})',
+                         fields.get(b'authorization', b'').decode())
+    if not match or match[1] != ACCESS_KEY:
+        return 'not signed'
+
+    names = match[4].split(';')
+    sent_hash = fields.get(b'x-amz-content-sha256', b'').decode()
+    if not {'host', 'x-amz-date', 'x-amz-content-sha256'} <= set(names):
+        return 'not enough is signed'
+    if sent_hash not in ('UNSIGNED-PAYLOAD', hashlib.sha256(body).hexdigest()):
+        return 'another body'
+
+    signed = botocore.awsrequest.AWSRequest(
+        method.decode(), f'http://{fields[b"host"].decode()}{path}?{query}',
+        headers={name: fields[name.encode()].decode() for name in names})
+    signed.context['timestamp'] = fields[b'x-amz-date'].decode()
+    signer = botocore.auth.S3SigV4Auth(
+        botocore.credentials.Credentials(ACCESS_KEY, SECRET_KEY), 's3', match[3])
+    text = signer.string_to_sign(signed, signer.canonical_request(signed))
+    return None if signer.signature(text, signed) == match[5] else 'wrong signature'
+
+
+PORT_REFUSED, CUT_OFF, NO_NAME = 'refused', 'cut off', 'no name'
+
+
+@pytest.mark.parametrize(('failure', 'intervals', 'error', 'tries'), [
+    pytest.param(*case, id=name) for name, *case in (
+        ('a refused connection is a connection error',
+         PORT_REFUSED, ((lowhaio.HttpConnectionError, (0, 0)),), lowhaio.HttpConnectionError, 3),
+        ('a refused connection is no data error',
+         PORT_REFUSED, ((lowhaio.HttpDataError, (0, 0)),), lowhaio.HttpConnectionError, 1),
+        ('a name without addresses is a connection error',
+         NO_NAME, ((lowhaio.HttpConnectionError, (0, 0)),), lowhaio.HttpDnsError, 3),
+        ('a response cut off is a data error',
+         CUT_OFF, ((lowhaio.HttpDataError, (0,)),), lowhaio.HttpConnectionClosedError, 2),
+        ('a response cut off is no connection error',
+         CUT_OFF, ((lowhaio.HttpConnectionError, (0, 0)),), lowhaio.HttpConnectionClosedError, 1),
+        ('each class has its own number of tries',
+         CUT_OFF, ((lowhaio.HttpConnectionError, (0,)), (lowhaio.HttpDataError, (0, 0, 0))),
+         lowhaio.HttpConnectionClosedError, 4),
+        ('no request goes to a server twice unless its class is listed',
+         CUT_OFF, (), lowhaio.HttpConnectionClosedError, 1))])
+@in_loop
+async def test_retry_layer_goes_by_the_error_classes(failure, intervals, error, tries):
+    async def cut_off(reader, writer):
+        await read_request(reader)
+
+    with socket.socket() as refusing:
+        refusing.bind(('127.0.0.1', 0))
+        async with Server(cut_off) as server, Dns({'example.test': 3}) as dns, \
+                pool(get_dns_resolver=dns.get_resolver) as request:
+            counted, urls = counting(request)
+            url = {PORT_REFUSED: f'http://127.0.0.1:{refusing.getsockname()[1]}/',
+                   CUT_OFF: server.url, NO_NAME: 'http://example.test/'}[failure]
+            with pytest.raises(error):
+                await get(lowhaio_retry.retry(counted, exception_intervals=intervals), url)
+            assert len(urls) == tries
+
+
+@in_loop
+async def test_retry_layer_gets_through_once_the_server_is_up():
+    handler = noting(lambda *_: answer(200, b'up'))
+    async with contextlib.AsyncExitStack() as stack:
+        reserved = stack.enter_context(socket.socket())
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(('127.0.0.1', 0))
+        port = reserved.getsockname()[1]
+        request = await stack.enter_async_context(pool())
+
+        async def starting(method, url, **kwargs):
+            if len(urls) == 3:
+                await stack.enter_async_context(Server(handler, port=port))
+            return await request(method, url, **kwargs)
+
+        counted, urls = counting(starting)
+        code, _, body = await get(
+            lowhaio_retry.retry(counted, ((lowhaio.HttpConnectionError, (0, 0.01, 0.01)),)),
+            f'http://127.0.0.1:{port}/', b'POST',
+            body=lowhaio.streamed(b'data'), headers=((b'content-length', b'4'),))
+        assert (code, body, len(urls)) == (b'200', b'up', 3)
+        assert [noted[3] for noted in handler.noted] == [b'data']
+
+
+@contextlib.asynccontextmanager
+async def redirecting(code, location):
+    """Gives (server, handler, layered request): `/from` is answered with this code and location.
+
+    A location may say {url}, the server's own, or {other}: the server by another name.
+    """
+    def respond(method, target, fields, body):
+        if not target.startswith(b'/from'):
+            return answer(200, b'' if method == b'HEAD' else b'there')
+        there = location.format(url=server.url[:-1], other=f'http://other.test:{server.port}')
+        content = b'' if method == b'HEAD' else b'not here'
+        return answer(code, content, b'location: ' + there.encode())
+
+    handler = noting(respond)
+    async with Server(handler) as server, Dns({'other.test': ['127.0.0.1']}) as dns, \
+            pool(get_dns_resolver=dns.get_resolver) as request:
+        yield server, handler, lowhaio_redirect.redirectable(request)
+
+
+@pytest.mark.parametrize(('code', 'method', 'method_then', 'body_then'), [
+    (301, b'GET', b'GET', b''), (302, b'GET', b'GET', b''), (303, b'GET', b'GET', b''),
+    (307, b'GET', b'GET', b''), (308, b'GET', b'GET', b''),
+    (301, b'HEAD', b'HEAD', b''), (303, b'HEAD', b'HEAD', b''), (308, b'HEAD', b'HEAD', b''),
+    (301, b'POST', b'GET', b''), (302, b'POST', b'GET', b''), (303, b'POST', b'GET', b''),
+    (307, b'POST', b'POST', b'data'), (308, b'POST', b'POST', b'data'),
+    (301, b'PUT', b'PUT', b'data'), (303, b'PUT', b'GET', b''), (307, b'PUT', b'PUT', b'data')])
+@in_loop
+async def test_redirect_layer_follows_each_code(code, method, method_then, body_then):
+    async with redirecting(code, '/to') as (server, handler, request):
+        has_body = method in (b'POST', b'PUT')
+        code, _, body = await get(
+            request, server.url + 'from', method, headers=((b'content-length', b'4'),) * has_body,
+            **({'body': lowhaio.streamed(b'data')} if has_body else {}))
+        assert (code, body) == (b'200', b'' if method == b'HEAD' else b'there')
+        assert [noted[:2] for noted in handler.noted] == [
+            (method, b'/from'), (method_then, b'/to')]
+        assert handler.noted[1][3] == body_then
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize(('location', 'target'), [
+    pytest.param(*case, id=name) for name, *case in (
+        ('an absolute path', '/a/b', b'/a/b'),
+        ('a whole URL', '{url}/a/b', b'/a/b'),
+        ('a query', '/a?x=1&y=2', b'/a?x=1&y=2'),
+        ('escapes in the path stay as they are', '{url}/a%2Fb%20c%2B%C3%A9',
+         b'/a%2Fb%20c%2B%C3%A9'),
+        ('escapes in the query stay as they are', '/a?x=%26%20+%2b', b'/a?x=%26%20+%2b'),
+        ('an escape of lower case', '/a%c3%a9', b'/a%c3%a9'),
+        ('a space that should have been an escape', '/a b', b'/a%20b'),
+        ('a fragment is not sent', '/a#there', b'/a'))])
+@in_loop
+async def test_redirect_layer_follows_each_form_of_location(location, target):
+    async with redirecting(302, location) as (server, handler, request):
+        assert (await get(request, server.url + 'from'))[2] == b'there'
+        assert [noted[1] for noted in handler.noted] == [b'/from', target]
+
+
+@pytest.mark.parametrize(('location', 'is_sent'), [
+    ('{url}/to', True), ('/to', True), ('{other}/to', False)])
+@in_loop
+async def test_redirect_layer_gives_authorization_to_its_host_alone(location, is_sent):
+    async with redirecting(307, location) as (server, handler, request):
+        await get(request, server.url + 'from', headers=(
+            (b'Authorization', b'Bearer secret'), (b'accept', b'*/*')))
+        (*_, first, _), (*_, second, _) = handler.noted
+        assert first[b'authorization'] == b'Bearer secret'
+        assert second.get(b'authorization') == (b'Bearer secret' if is_sent else None)
+        assert second[b'accept'] == b'*/*'
+
+
+@in_loop
+async def test_redirect_layer_keeps_to_a_query_in_the_url_but_repeats_params():
+    """So the README says that a query that is not to be repeated stands in the URL."""
+    async with redirecting(302, '/to?y=2') as (server, handler, request):
+        await get(request, server.url + 'from?x=1')
+        await get(request, server.url + 'from', params=(('x', '1'),))
+        assert [noted[1] for noted in handler.noted] == [
+            b'/from?x=1', b'/to?y=2', b'/from?x=1', b'/to?y=2&x=1']
+
+
+@in_loop
+async def test_redirect_layer_gives_up_after_too_many():
+    async with redirecting(302, '/from') as (server, handler, request):
+        with pytest.raises(lowhaio_redirect.HttpTooManyRedirects):
+            await get(request, server.url + 'from')
+        assert len(handler.noted) == 20
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize('tls', [False, True])
+@in_loop
+async def test_chunked_layer_uploads_what_has_no_known_length(tls):
+    async def body():
+        for chunk in chunks:
+            await asyncio.sleep(0)
+            yield chunk
+
+    chunks = [b'a', b'bc' * 40_000, bytes(range(256)), b'\r\n0\r\n\r\n']
+    handler = noting(lambda *noted: answer(200, noted[3]))
+    async with Server(handler, tls=tls_server() if tls else None) as server, \
+            pool(get_ssl_context=tls_client) as request:
+        for _ in range(2):
+            code, _, echoed = await get(
+                request, server.url, b'POST', body=lowhaio_chunked.chunked(body),
+                headers=((b'transfer-encoding', b'chunked'),))
+            assert (code, echoed) == (b'200', b''.join(chunks))
+        assert b'content-length' not in handler.noted[0][2]
+        assert server.connections == 1
+
+
+@in_loop
+async def test_chunked_layer_passes_arguments_and_errors_of_the_body():
+    async def body(first, second):
+        yield first
+        yield second
+        raise KeyError('no third')
+
+    async with Server(noting(lambda *_: answer(200))) as server, pool() as request:
+        with pytest.raises(lowhaio.HttpDataError, match='no third') as caught:
+            await get(request, server.url, b'POST', body=lowhaio_chunked.chunked(body),
+                      body_args=(b'a',), body_kwargs=(('second', b'b'),),
+                      headers=((b'transfer-encoding', b'chunked'),))
+        assert isinstance(caught.value.__cause__, KeyError)
+
+
+SIGNING = {layer.__name__: layer for layer in (
+    lowhaio_aws_sigv4, lowhaio_aws_sigv4_unsigned_payload)}
+
+by_each_signing_layer = pytest.mark.parametrize('layer', SIGNING.values(), ids=SIGNING)
+
+
+def signing(layer, request, secret_key=SECRET_KEY, more_headers=()):
+    """Gives the request that the layer signs."""
+    async def credentials():
+        return ACCESS_KEY, secret_key, more_headers
+
+    return layer.signed(request, credentials=credentials, service='s3', region='eu-west-1')
+
+
+async def put(request, layer, url, data):
+    """Puts an object. The layer that signs the payload adds the content-length by itself."""
+    length = () if layer is lowhaio_aws_sigv4 else ((b'content-length', b'%d' % len(data)),)
+    return await get(request, url, b'PUT', body=lowhaio.streamed(data), headers=length)
+
+
+@pytest.mark.parametrize('key', [
+    pytest.param(key, id=name) for name, key in (
+        ('letters', 'folder/key'), ('nothing at all', ''), ('a space', 'a b'), ('a plus', 'a+b'),
+        ('a colon', '12:30'), ('beyond ASCII', 'naïve/日本'), ('beyond the first plane', '🗝'),
+        ('all that a path may hold', "~!$&'()*,;=@-._"), ('a percent sign', '100%'),
+        ('what a path may not hold', '"<>[]^`{|}\\'), ('slashes', 'a//b/'), ('dots', 'a/../b'))])
+@by_each_signing_layer
+@in_loop
+async def test_signing_layers_put_and_get_any_key(layer, key):
+    objects = {}
+    async with Server(s3(objects)) as server, pool() as request:
+        signed = signing(layer, request)
+        assert (await put(signed, layer, server.url + key, b'data'))[::2] == (b'200', b'')
+        assert objects == {'/' + key: b'data'}
+        assert (await get(signed, server.url + key))[::2] == (b'200', b'data')
+        assert server.connections == 1
+
+
+@by_each_signing_layer
+@in_loop
+async def test_signing_layers_sign_params_and_more_headers(layer):
+    handler = s3({'/': b'list'})
+    async with Server(handler, tls=tls_server()) as server, \
+            pool(get_ssl_context=tls_client) as request:
+        signed = signing(layer, request, more_headers=((b'x-amz-security-token', b'token'),))
+        assert (await get(signed, server.url, headers=((b'Range', b'bytes=0-'),), params=(
+            ('prefix', 'a b+c:é/~'), ('list-type', '2'), ('delimiter', ''))))[2] == b'list'
+        fields = handler.noted[0][2]
+        assert (fields[b'x-amz-security-token'], fields[b'range']) == (b'token', b'bytes=0-')
+        assert fields[b'host'] == b'127.0.0.1'
+
+
+@by_each_signing_layer
+@in_loop
+async def test_wrong_signatures_are_refused_by_the_store_of_these_tests(layer):
+    objects = {'/key': b'data'}
+    async with Server(s3(objects)) as server, pool() as request:
+        assert (await get(request, server.url + 'key'))[2] == b'not signed'
+        signed = signing(layer, request, secret_key='another')
+        assert (await get(signed, server.url + 'key'))[2] == b'wrong signature'
+
+        async def to_another_key(method, url, **kwargs):
+            return await request(method, url.replace('/key', '/k%65y2'), **kwargs)
+
+        signed = signing(layer, to_another_key)
+        assert (await get(signed, server.url + 'key'))[2] == b'wrong signature'
+
+
+@by_each_signing_layer
+@in_loop
+async def test_signing_layers_sign_escapes_in_a_url_a_second_time(layer):
+    """So keys are given to them as they are, and the README says so."""
+    async with Server(s3({'/a b': b'data'})) as server, pool() as request:
+        signed = signing(layer, request)
+        assert (await get(signed, server.url + 'a%20b'))[2] == b'wrong signature'
+        assert (await get(signed, server.url + 'a b'))[2] == b'data'
+
+
+@by_each_signing_layer
+@in_loop
+async def test_layers_stack_signed_over_redirecting_over_retrying(layer):
+    """The port refuses at first, and then sends on to another one, where what is signed holds."""
+    objects = {}
+    store = s3(objects)
+
+    def elsewhere(method, target, fields, body):
+        return answer(307, b'not here', b'location: ' + stored.url.encode()[:-1] + target)
+
+    async with contextlib.AsyncExitStack() as stack:
+        stored = await stack.enter_async_context(Server(store))
+        reserved = stack.enter_context(socket.socket())
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(('127.0.0.1', 0))
+        port = reserved.getsockname()[1]
+        request = await stack.enter_async_context(pool())
+
+        async def starting(method, url, **kwargs):
+            if len(urls) == 2:
+                await stack.enter_async_context(Server(noting(elsewhere), port=port))
+            return await request(method, url, **kwargs)
+
+        counted, urls = counting(starting)
+        layered = signing(layer, lowhaio_redirect.redirectable(lowhaio_retry.retry(
+            counted, ((lowhaio.HttpConnectionError, (0, 0)),))))
+        url = f'http://127.0.0.1:{port}/a b+c'
+        assert (await put(layered, layer, url, b'data'))[0] == b'200'
+        assert objects == {'/a b+c': b'data'}
+        assert (await get(layered, url))[::2] == (b'200', b'data')
+        assert len(urls) == 3 + 2
+        assert stored.connections == 1
+
+
+@by_each_signing_layer
+@in_loop
+async def test_layers_stack_redirecting_over_signed(layer):
+    """Each location is signed afresh, so it may be another path at another host."""
+    store = s3({'/there': b'data'})
+
+    def elsewhere(method, target, fields, body):
+        return answer(302, b'', b'location: http://other.test:%d/there' % stored.port)
+
+    async with Server(store) as stored, Server(noting(elsewhere)) as server, \
+            Dns({'other.test': ['127.0.0.1']}) as dns, \
+            pool(get_dns_resolver=dns.get_resolver) as request:
+        layered = lowhaio_redirect.redirectable(signing(layer, request))
+        assert (await get(layered, server.url + 'here'))[2] == b'data'
+        assert store.noted[0][2][b'host'] == b'other.test'
+
+
+# The examples of the README.
+#
+# Each block is a whole program, that runs in a process of its own. There, www.example.com and its
+# ports lead to the servers here: by the hooks of Pool that the program leaves as they are, and
+# else by what its own hook calls.
+
+FOLDER = pathlib.Path(lowhaio.__file__).resolve().parent
+EXAMPLES_IN = FOLDER / 'README.md'
+
+# A part of what each example has to print, in the order of their headings, all of which are here.
+EXAMPLES = [
+    ('lowhaio', "b'Hello'"),
+    ('Bodies', "b'line 0"),
+    ('Bodies', "b'200' b'some bytes'"),
+    ('A custom SSL context', "b'200' b'Hello'"),
+    ('POST JSON', "b'200' {'name': 'value'}"),
+    ('Upload a file', "b'200' 300000"),
+    ('Upload what has no known length', 'upload.bin'),
+    ('Download to a file, with a progress bar', "b'200'"),
+    ('A layer that decodes gzip', "b'200' b'Hello'"),
+    ('Layers for a base URL and for cookies',
+     "b'200' b'Hello /shop/login '\nb'200' b'Hello /shop/basket id=1'\n"),
+    ('Many requests at once, with a limit', '50'),
+    ('A time limit for a whole request', 'took too long'),
+    ('A Unix socket', "b'200' b'Hello from docker'"),
+    ('Another resolver', "b'200' b'Hello'"),
+    ('Logging', "b'200' b'Hello'"),
+    ('uvloop', "b'200' b'Hello'"),
+    ('The published layers, stacked', "b'200' b'some bytes'"),
+]
+
+EXAMPLE_SETTING = '''
+import functools, runpy, socket, sys
+import aiodnsresolver, certifi, lowhaio
+
+dns_port, http_port, https_port = map(int, sys.argv[2:5])
+
+class Socket(socket.socket):
+    def connect(self, address):
+        super().connect((address[0], {80: http_port, 443: https_port}[address[1]]))
+
+def get_sock():
+    sock = Socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    return sock
+
+async def get_nameservers(_, __):
+    yield 2, ('127.0.0.1', dns_port)
+
+def getaddrinfo(host, *_, **__):
+    assert host == 'www.example.com'
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, '', ('127.0.0.1', 0))]
+
+socket.getaddrinfo = getaddrinfo
+certifi.where = lambda: 'authority.pem'
+lowhaio.Pool = functools.partial(
+    lowhaio.Pool, get_sock=get_sock, get_dns_resolver=functools.partial(
+        aiodnsresolver.Resolver, get_nameservers=get_nameservers))
+runpy.run_path(sys.argv[1], run_name='__main__')
+'''
+
+
+def examples():
+    """Gives pairs (heading, block) of each block of Python in the text."""
+    heading, found = None, []
+    text = EXAMPLES_IN.read_text('utf-8')
+    for part in re.split(r'^(#+ .*|```python\n(?:.*\n)*?```)$', text, flags=re.M):
+        if part.startswith('#'):
+            heading = part.lstrip('# ')
+        elif part.startswith('```python\n'):
+            found.append((heading, part.removeprefix('```python\n').removesuffix('```')))
+    return found
+
+
+def write_examples(folder):
+    """Writes each block to a file, for type checkers. Gives the paths."""
+    paths = []
+    for number, (_, block) in enumerate(examples()):
+        paths.append(pathlib.Path(folder) / f'example_{number}.py')
+        paths[-1].write_text(block, 'utf-8')
+    return paths
+
+
+async def www_example_com(reader, writer):
+    """Echoes bodies. Else it says hello, as the path and the header section ask for it."""
+    while True:
+        head, body = await read_request(reader)
+        method, target, _ = head.split(b' ', 2)
+        if target == b'/slow':
+            await reader.read()
+        elif target == b'/large.bin':
+            writer.write(answer(200, bytes(300_000)))
+        elif b'\r\naccept-encoding:gzip\r\n' in head:
+            writer.write(answer(200, gzip.compress(b'Hello'), b'content-encoding: gzip'))
+        elif target.startswith(b'/shop/'):
+            cookie = re.search(rb'\r\ncookie:(.*)\r\n', head)
+            writer.write(answer(200, b'Hello %b %b' % (target, cookie[1] if cookie else b''),
+                                b'set-cookie: id=1; path=/; secure; httponly'))
+        elif b'\r\nhost:docker\r\n' in head:
+            writer.write(answer(200, b'Hello from docker'))
+        else:
+            writer.write(answer(200, body if method in (b'POST', b'PUT') else b'Hello'))
+
+
+@pytest.mark.parametrize(('number', 'printed'), [
+    pytest.param(number, printed, id=heading)
+    for number, (heading, printed) in enumerate(EXAMPLES)])
+@in_loop
+async def test_examples_run(number, printed, tmp_path):
+    _, block = examples()[number]
+    authority = trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert('www.example.com').configure_cert(tls)
+    authority.cert_pem.write_to_path(tmp_path / 'authority.pem')
+    (tmp_path / 'upload.bin').write_bytes(bytes(300_000))
+    block = block.replace('/var/run/docker.sock', 'docker.sock')
+    (tmp_path / 'example.py').write_text(block, 'utf-8')
+    environment = {
+        **os.environ, 'SSL_CERT_FILE': 'authority.pem', 'AWS_ACCESS_KEY_ID': ACCESS_KEY,
+        'AWS_SECRET_ACCESS_KEY': SECRET_KEY, 'PYTHONPATH': str(FOLDER)}
+
+    async with Server(www_example_com) as http, Server(www_example_com, tls=tls) as https, \
+            Dns({'www.example.com': ['127.0.0.1']}) as dns, \
+            listening_at(tmp_path / 'docker.sock', www_example_com):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, '-W', 'error',
+            '-W', 'ignore:datetime.datetime.utcnow:DeprecationWarning',     # of the signing layers
+            '-c', EXAMPLE_SETTING, 'example.py',
+            *map(str, (dns.port, http.port, https.port)), cwd=tmp_path, env=environment,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+        stdout, stderr = [text.decode() for text in await process.communicate()]
+
+    assert process.returncode == 0, stderr
+    assert 'Warning' not in stderr
+    assert 'Exception ignored' not in stderr
+    assert printed in stdout
+    if 'large.bin' in block:
+        assert (tmp_path / 'large.bin').read_bytes() == bytes(300_000)
+        assert '100%' in stderr
+    if 'logging.DEBUG' in block:
+        assert ' lowhaio [http:GET,https://www.example.com/] Connected' in stderr
+        assert ' aiodnsresolver [http:GET,https://www.example.com/] [dns:' in stderr
+
+
+@contextlib.asynccontextmanager
+async def listening_at(path, handler):
+    """A server on a Unix socket. The path is taken from its folder, since it may be too long."""
+    sock = socket.socket(socket.AF_UNIX)
+    with contextlib.chdir(path.parent):
+        sock.bind(path.name)
+    server = Server(handler)
+    async with await asyncio.start_unix_server(server.serve, sock=sock):
+        yield
+        await server.stop()
+
+
+def test_every_example_is_run():
+    assert [heading for heading, _ in examples()] == [heading for heading, _ in EXAMPLES]
+    assert all(block.rstrip().endswith('.run(main())') for _, block in examples())
+
+
+# Types.
+
+# Right uses and, where an error is ignored, wrong ones: what need not be ignored is an error too.
+TYPED = """# pyright: strict
+import asyncio
+import ipaddress
+import logging
+import socket
+import ssl
+import urllib.parse
+from collections.abc import AsyncIterator, Callable
+from typing import Any, assert_type
+
+import lowhaio
+
+Fields = tuple[tuple[bytes, bytes], ...]
+
+
+class Resolver:
+    async def resolve(
+            self, host: str, record_type: int, get_logger_adapter: object,
+    ) -> list[ipaddress.IPv4Address]:
+        return [ipaddress.IPv4Address('127.0.0.1')]
+
+    async def clear_cache(self, get_logger_adapter: object) -> None:
+        pass
+
+
+def get_resolver(get_logger_adapter: Callable[[dict[str, Any]], Any]) -> Any:
+    return Resolver().resolve, Resolver().clear_cache
+
+
+def get_sock(family: int = socket.AF_INET) -> socket.socket:
+    return lowhaio.get_nonblocking_sock(family)
+
+
+def get_logger_adapter(extra: dict[str, str]) -> lowhaio.HttpLoggerAdapter:
+    return lowhaio.HttpLoggerAdapter(logging.getLogger('mine'), extra)
+
+
+async def send_header(
+        logger: object, loop: asyncio.AbstractEventLoop, sock: socket.socket,
+        socket_timeout: float, http_version: bytes, method: bytes,
+        parsed_url: urllib.parse.SplitResult, params: Any, headers: Fields) -> None:
+    await lowhaio.send_all(loop, sock, socket_timeout, bytearray(b'GET / HTTP/1.1'))
+
+
+async def chunks(first: bytes, second: bytes) -> AsyncIterator[bytes | memoryview]:
+    yield first
+    yield memoryview(second)
+
+
+def layer(request: 'lowhaio.Request') -> 'lowhaio.Request':
+    async def layered_request(
+            method: bytes, url: str, *args: Any, **kwargs: Any,
+    ) -> tuple[bytes, Fields, 'lowhaio.ResponseBody']:
+        return await request(method, url, *args, **kwargs)
+    return layered_request
+
+
+async def main() -> None:
+    request, close = lowhaio.Pool(
+        get_dns_resolver=get_resolver, get_sock=get_sock,
+        get_ssl_context=ssl.create_default_context,
+        sock_pre_message=lowhaio.set_tcp_cork, sock_post_message=lowhaio.unset_tcp_cork,
+        send_header=send_header, send_body=lowhaio.send_body_async_gen_bytes,
+        http_version=b'HTTP/1.0', keep_alive_timeout=0.5, get_logger_adapter=get_logger_adapter)
+    lowhaio.Pool(http_version=b'HTTP/2')  # type: ignore[arg-type]
+    lowhaio.Pool(get_sock=lambda: 1)  # type: ignore
+    lowhaio.Pool(send_header=chunks)  # type: ignore[arg-type]
+    lowhaio.Pool(unknown=1)  # type: ignore[call-arg]
+
+    layered = layer(request)
+    task = asyncio.create_task(layered(b'GET', 'http://a/', {'a': [1, 2]}, [(b'a', b'b')]))
+    code, headers, body = await task
+    assert_type(code, bytes)
+    assert_type(headers, Fields)
+    async for chunk in body:
+        assert_type(chunk, bytes)
+    await body.aclose()
+    assert_type(await lowhaio.buffered(body), bytes)
+
+    await request(b'PUT', 'http://a/', body=chunks, body_args=(b'a',), body_kwargs={'b': b'b'})
+    await request(b'PUT', 'http://a/', params=(('a', 1),), body=lowhaio.streamed(bytearray()))
+    await request(b'PUT', 'http://a/', body=lowhaio.empty_async_iterator, body_kwargs=())
+    await request('GET', 'http://a/')  # type: ignore[arg-type]
+    await request(b'GET', b'http://a/')  # type: ignore[arg-type]
+    await request(b'GET', 'http://a/', headers=(('a', 'b'),))  # type: ignore[arg-type]
+    await request(b'GET', 'http://a/', body=b'bytes')  # type: ignore[arg-type]
+    await request(b'GET', 'http://a/', body=chunks(b'', b''))  # type: ignore[arg-type]
+    await request(b'GET', 'http://a/', body=lowhaio.streamed('text'))  # type: ignore[arg-type]
+
+    with lowhaio.timeout(asyncio.get_running_loop(), 1.5) as reset:
+        reset()
+    await close()
+
+
+def kind(error: lowhaio.HttpError) -> str:
+    if isinstance(error, (lowhaio.HttpDnsError, lowhaio.HttpTlsError)):
+        assert_type(error, lowhaio.HttpDnsError | lowhaio.HttpTlsError)
+        _: lowhaio.HttpConnectionError = error
+    if isinstance(error, (lowhaio.HttpConnectionClosedError, lowhaio.HttpHeaderTooLong)):
+        __: lowhaio.HttpDataError = error
+    return str(error)
+"""
+
+
+def test_types_are_those_of_the_module():
+    run_tool([sys.executable, '-m', 'mypy.stubtest', 'lowhaio'])
+
+
+def test_mypy_knows_all_types(tmp_path):
+    (tmp_path / 'typed.py').write_text(TYPED, 'utf-8')
+    run_tool([sys.executable, '-m', 'mypy', f'--cache-dir={tmp_path}/cache',
+              tmp_path / 'typed.py', *write_examples(tmp_path)])
+
+
+@pytest.mark.skipif(not shutil.which('pyright'), reason='it takes: npm install -g pyright')
+def test_pyright_knows_all_types(tmp_path):
+    (tmp_path / 'typed.py').write_text(TYPED, 'utf-8')
+    write_examples(tmp_path)
+    shutil.copytree(FOLDER / 'lowhaio-stubs', tmp_path / 'typings' / 'lowhaio')
+    (tmp_path / 'pyrightconfig.json').write_text(json.dumps({
+        'include': ['.'], 'reportMissingModuleSource': False,
+        'reportUnnecessaryTypeIgnoreComment': True}))
+    run_tool([shutil.which('pyright'), '-p', tmp_path, '--pythonpath', sys.executable])
+
+
+def run_tool(command):
+    """Runs it in the folder of the module, and shows what it says if it fails."""
+    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@in_loop
+async def test_a_unix_socket_without_room_fails_at_once_and_does_not_spin(tmp_path):
+    attempts = []
+
+    class UnixSocket(socket.socket):
+        def connect(self, address):
+            attempts.append(address)
+            with contextlib.chdir(tmp_path):
+                super().connect('full.sock')
+
+    def get_sock():
+        sock = UnixSocket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        return sock
+
+    with socket.socket(socket.AF_UNIX) as listener, contextlib.chdir(tmp_path):
+        listener.bind('full.sock')
+        listener.listen(0)
+        with get_sock() as first, get_sock() as second:
+            first.connect(None)
+            with pytest.raises(BlockingIOError):
+                second.connect(None)
+            attempts.clear()
+            async with pool(get_sock=get_sock, connect_timeout=5) as request:
+                with pytest.raises(lowhaio.HttpConnectionError, match='to have room; got EAGAIN') \
+                        as caught:
+                    await get(request, 'http://127.0.0.1/')
+    assert isinstance(caught.value.__cause__, ConnectionError)
+    assert len(attempts) == 1
+
+
+
+if __name__ == '__main__':
+    {'serve': serve, 'move': move}[sys.argv[1]](*sys.argv[2:])
