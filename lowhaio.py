@@ -461,8 +461,7 @@ def Pool(
     def release(connection, rest):
         """Keeps the connection or closes it: the last byte of its response has been read."""
         connection.log('Body received on %s', connection.sock)
-        if connection.is_tls:
-            remember_session(connection)
+        remember_session(connection)
         if rest or (connection.is_tls and connection.sock.pending()):
             connection.close('bytes came after the end of the message')
         elif connection.keep_seconds > 0 and not is_closed \
@@ -482,10 +481,10 @@ def Pool(
 
     def on_idle_readable(connection):
         """Closes the idle connection, unless all that came is a TLS session ticket."""
-        if not connection.is_alive():
-            close_idle(connection, 'the peer closed it or sent bytes while it was idle')
-        elif connection.is_tls:
+        if connection.is_alive():
             remember_session(connection)
+        else:
+            close_idle(connection, 'the peer closed it or sent bytes while it was idle')
 
     def close_idle(connection, why):
         connection.origin.idle.pop(connection).cancel()
@@ -493,7 +492,7 @@ def Pool(
 
     def remember_session(connection):
         """Keeps the TLS session for the next connection. TLS 1.3 gives it after the handshake."""
-        if not connection.has_session and not is_closed:
+        if connection.is_tls and not connection.has_session and not is_closed:
             session = connection.sock.session
             connection.has_session = session is not None and bool(session.has_ticket or session.id)
             if connection.has_session:

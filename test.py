@@ -43,6 +43,7 @@ import threading
 import time
 import types
 import urllib.parse
+import warnings
 from random import Random
 from typing import NamedTuple
 
@@ -4557,6 +4558,55 @@ async def test_reader_is_removed_while_the_caller_does_not_read_which_holds_the_
         assert server.connections == 1
 
 
+@in_loop
+async def test_body_closed_as_its_bytes_arrive_is_an_error_to_its_reader():
+    writers = []
+
+    async def handler(reader, writer):
+        await read_request(reader)
+        writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab')
+        writers.append(writer)
+        await reader.read()
+
+    async with Server(handler) as server, pool() as request:
+        _, _, body = await request(b'GET', server.url)
+        assert await anext(body) == b'ab'
+        reading = asyncio.ensure_future(anext(body))
+        await asyncio.sleep(0.01)
+        writers[0].write(b'cd')
+        body._connection._on_readable()     # as the loop would, before the reader goes on
+        await body.aclose()
+        with pytest.raises(lowhaio.HttpDataError, match='another task has closed'):
+            await reading
+
+
+def test_connection_that_is_never_closed_is_warned_of():
+    def serve():
+        peer, _ = listener.accept()
+        with peer:
+            peer.recv(1000)
+            peer.sendall(OK)
+            peer.recv(1000)         # until the client's end is closed
+
+    async def forget():
+        request, _ = lowhaio.Pool()
+        await get(request, f'http://127.0.0.1:{listener.getsockname()[1]}/')
+
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter('always')
+            with asyncio.Runner(loop_factory=new_loop) as runner:
+                runner.run(forget())
+            del runner
+            gc.collect()
+        thread.join()
+    assert [str(one.message) for one in warned if 'unclosed connection' in str(one.message)] == [
+        'unclosed connection to 127.0.0.1: '
+        'await the close() of its Pool before the event loop ends']
+
+
 # Faults, at each stage of a request.
 
 class FaultyPeer:
@@ -7028,6 +7078,52 @@ async def test_a_unix_socket_without_room_fails_at_once_and_does_not_spin(tmp_pa
     assert isinstance(caught.value.__cause__, ConnectionError)
     assert len(attempts) == 1
 
+
+# example.py, as it is run.
+
+def run_example(*arguments):
+    """Gives (exit status, standard output, standard error)."""
+    done = subprocess.run([sys.executable, '-W', 'error', FOLDER / 'example.py', *arguments],
+                          capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_example_streams_both_ways_over_one_connection():
+    status, output, errors = run_example()
+    assert (status, errors) == (0, '')
+    assert 'Roses are red\nViolets are blue\n' in output
+    assert 'transfer-encoding: chunked\none\ntwo\nthree\n' in output
+    assert output.endswith('The second request reused the connection of the first: True\n')
+
+
+@in_loop
+async def test_example_fetches_a_url():
+    content = bytes(range(256)) * 1000
+    answer = b'HTTP/1.1 404 Not Found\r\ncontent-length: 256000\r\nx: y\r\n\r\n' + content
+    async with Server(answering(answer)) as server:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, '-W', 'error', FOLDER / 'example.py', server.url,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        output, errors = await process.communicate()
+    assert (process.returncode, output) == (0, content)
+    assert errors == b'GET 404\n    content-length: 256000\n    x: y\n'
+
+
+@pytest.mark.parametrize(('arguments', 'status', 'error'), [
+    pytest.param(['http://127.0.0.1:1/'], 1, 'HttpConnectionError: 127.0.0.1: expected a '
+                 'connection; got 127.0.0.1 port 1: ConnectionRefusedError',
+                 id='a refused connection'),
+    pytest.param(['example.com'], 1, 'HttpConnectionError: request refused: expected url with '
+                 "scheme http or https; got ''", id='a URL without a scheme'),
+    pytest.param(['http://[::1/'], 1, 'HttpConnectionError: request refused: Invalid IPv6 URL',
+                 id='a URL that is none'),
+    pytest.param(['a', 'b'], 2, 'usage: python example.py [URL]', id='too many arguments'),
+])
+def test_example_fails_in_one_line(arguments, status, error):
+    code, output, errors = run_example(*arguments)
+    assert (code, output) == (status, '')
+    assert errors.startswith(error)
+    assert errors.count('\n') == 1
 
 
 if __name__ == '__main__':
