@@ -55,6 +55,7 @@ import weakref
 
 import aiodnsresolver
 
+_NEVER = float('inf')          # a loop time
 _MAX_INTERIM_RESPONSES = 64    # D7: many times what servers send, and no endless loop
 _MAX_KEPT_SESSIONS = 256       # TLS sessions, of some kB each
 _MAX_READY = 16                # reads or writes in a row, before other tasks get their turn
@@ -404,9 +405,8 @@ def Pool(
     def take_idle(origin, log):
         """Gives the newest idle connection that is alive, or None; those found dead are closed."""
         while origin.idle:
-            connection, expiry = origin.idle.popitem()
-            expiry.cancel()
-            connection.on_unasked = None
+            connection, _ = origin.idle.popitem()
+            connection.on_unasked = connection.on_expired = None
             if connection.is_alive():
                 log('Reusing %s', connection.sock)
                 return connection
@@ -475,9 +475,10 @@ def Pool(
         connection.log('Kept alive %s', connection.sock)
         connection.log = pool_log
         connection.on_unasked = on_idle_readable
+        connection.on_expired = on_idle_expired
         connection.start_reading()
-        connection.origin.idle[connection] = loop.call_at(
-            loop.time() + connection.keep_seconds, close_idle, connection, 'keep-alive timeout')
+        connection.start_time(connection.keep_seconds)
+        connection.origin.idle[connection] = None
 
     def on_idle_readable(connection):
         """Closes the idle connection, unless all that came is a TLS session ticket."""
@@ -486,8 +487,11 @@ def Pool(
         else:
             close_idle(connection, 'the peer closed it or sent bytes while it was idle')
 
+    def on_idle_expired(connection):
+        close_idle(connection, 'keep-alive timeout')
+
     def close_idle(connection, why):
-        connection.origin.idle.pop(connection).cancel()
+        del connection.origin.idle[connection]
         connection.close(why)
 
     def remember_session(connection):
@@ -530,7 +534,7 @@ class _Origin:
         self.is_literal = target.is_literal
         self.addresses = (self.host,) if self.is_literal else ()
         self.expires_at = float('inf') if self.is_literal else 0    # of the addresses; loop time
-        self.idle = {}                                  # connection -> its timer, the newest last
+        self.idle = {}                                  # its keys: connections, the newest last
 
     def forget_addresses(self):
         self.expires_at = self.expires_at if self.is_literal else 0
@@ -1099,14 +1103,14 @@ class _Connection:
 
     Its reader is registered once and stays, since to do that for each wait costs more than all
     else. It goes only when bytes come that nobody asked for, which holds the peer back, and at the
-    end of the stream. Its timer stays too: a wait moves the deadline, and a timer that is early
-    starts anew.
+    end of the stream. Its timer stays too: each wait, and each time that it is idle, moves the
+    deadline, and a timer that is early starts anew.
     """
 
     __slots__ = ('loop', 'sock', 'fileno', 'is_tls', 'origin', 'address', 'bufsize', 'head_limit',
-                 'timeout', 'log', 'keep_seconds', 'has_session', 'on_unasked', 'unparsed',
-                 'interim_responses', 'thread', '_is_reading', '_waiter', '_deadline', '_timer',
-                 '_ready')
+                 'timeout', 'log', 'keep_seconds', 'has_session', 'on_unasked', 'on_expired',
+                 'unparsed', 'interim_responses', 'thread', '_is_reading', '_waiter', '_deadline',
+                 '_timer', '_timer_due', '_ready')
 
     def __init__(self, loop, sock, origin, address, bufsize, head_limit, timeout):
         self.loop = loop
@@ -1123,12 +1127,14 @@ class _Connection:
         self.keep_seconds = 0           # how long it may be idle after the response
         self.has_session = False        # whether its TLS session has been remembered
         self.on_unasked = None          # called with self when bytes come that nobody waits for
+        self.on_expired = None          # called with self when it has been idle for too long
         self.unparsed = b''             # the part of a response head that has come
         self.interim_responses = 0      # that came before it
         self._is_reading = False        # whether the reader is registered
         self._waiter = None             # the future that the next bytes go to
         self._deadline = 0              # when that future gets a TimeoutError; loop time
         self._timer = None
+        self._timer_due = _NEVER        # when the timer fires, not after the deadline; loop time
         self._ready = 0                 # reads that found bytes without waiting
 
     async def receive_head(self):
@@ -1178,11 +1184,8 @@ class _Connection:
                 pass
 
         self.start_reading()
-        loop = self.loop
-        self._deadline = loop.time() + self.timeout
-        if self._timer is None:
-            self._timer = loop.call_at(self._deadline, self._on_timer)
-        self._waiter = loop.create_future()
+        self.start_time(self.timeout)
+        self._waiter = self.loop.create_future()
         try:
             return await self._waiter
         finally:
@@ -1227,18 +1230,34 @@ class _Connection:
                 self.stop_reading()     # what has ended is readable for ever
             waiter.set_result(data)
 
+    def start_time(self, seconds):
+        """Lets that much time be left, from now on, for being idle or waited for."""
+        self._deadline = self.loop.time() + seconds
+        if self._deadline < self._timer_due:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._start_timer()
+
+    def _start_timer(self):
+        self._timer = self.loop.call_at(self._deadline, self._on_timer)
+        self._timer_due = self._deadline
+
     def _on_timer(self):
-        self._timer = None
-        if self._waiter is None:
+        self._timer, self._timer_due = None, _NEVER
+        if self._waiter is None and self.on_expired is None:
             return
 
         is_late = self._deadline <= self.loop.time()
+        if is_late and self._waiter is None:
+            self.on_expired(self)
+            return
+
         if is_late:
             self._on_readable()         # bytes that have arrived win
         if is_late and not self._waiter.done():
             self._waiter.set_exception(TimeoutError(f'no bytes within {self.timeout} s'))
         else:
-            self._timer = self.loop.call_at(self._deadline, self._on_timer)
+            self._start_timer()
 
     def is_alive(self):
         """Reads without waiting: nothing is there. TLS session tickets do not count.
