@@ -824,7 +824,8 @@ def _message_body_length(method, version, code, fields):
         return _parse_content_length(fields[b'content-length'])
 
     # Rule 7 is about requests. Rule 8, and D4
-    is_kept = code == b'204' or b'keep-alive' in _tokens(fields.get(b'connection', b''))
+    options = _tokens(fields.get(b'connection', b''))
+    is_kept = code == b'204' or (b'keep-alive' in options and b'close' not in options)
     return 0 if is_kept else _UNTIL_CLOSE
 
 

@@ -18,6 +18,14 @@ setup(
     python_requires='>=3.11',
     install_requires=['aiodnsresolver>=0.0.157'],
     extras_require={
+        'benchmark': [
+            'aiohttp>=3.10',
+            'httpx>=0.28',
+            'pyreqwest>=0.15',
+            'tqdm>=4.66',
+            'trustme>=1.2',
+            'uvloop>=0.21; sys_platform != "win32"',
+        ],
         'dev': [
             'aiofastforward>=0.0.26',
             'aiohttp>=3.10',

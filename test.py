@@ -1195,6 +1195,8 @@ RESPONSES = [
     ('D4: without length and coding, but with keep-alive, there is no content', b'GET',
      reply(b'connection: keep-alive'),
      Gives(b'200', b'')),
+    ('a close beside the keep-alive wins: the content ends with the connection', b'GET',
+     reply(b'connection: keep-alive, close', content=b'ok'), until_close(b'200', b'ok')),
     ('D4: keep-alive may be in a list, in any case, in HTTP/1.0', b'GET',
      reply(b'Connection: a', b'connection: b ,\tKeep-Alive', status=b'HTTP/1.0 200 OK'),
      Gives(b'200', b'')),
@@ -1817,7 +1819,7 @@ async def test_timeout_around_asyncio_timeout():
 #
 # Valid ones, made together with what they mean, and what becomes of them when bytes are changed,
 # inserted, cut and spliced; all of them split anywhere. The examples are the same in each run,
-# unless more are asked for, which takes about ten minutes:
+# unless more are asked for, which takes about a quarter of an hour:
 #
 #     LOWHAIO_TEST_EXAMPLES=100000 python -m pytest test.py -k generated --timeout=0
 
@@ -1902,7 +1904,7 @@ def responses(draw):
         coding = one_of((b'chunked', b'CHUNKED'))
         fields.append((b'transfer-encoding', coding, coding))
     if framing == 'kept':
-        options = [*options, b'keep-alive']
+        options = [*[option for option in options if option.lower() != b'close'], b'keep-alive']
     if framing == 'close':
         options = [option for option in options if option.lower() != b'keep-alive']
     if framing != 'chunked' and one_of((False, False, True)):
@@ -2234,6 +2236,64 @@ def test_mutated_chunk_size_line_is_too_long_once_no_end_can_fit(size, error):
 def test_mutated_quotation_is_cut_at_80_bytes(size, end):
     _, error = read_generated(b'GET', [b'x' * size])
     assert str(error) == f"expected a status line; got b'{'x' * 80}{end}"
+
+
+@in_loop
+async def test_connection_that_was_in_use_when_the_pool_closed_is_not_kept():
+    may_end, is_gone = asyncio.Event(), asyncio.Event()
+
+    async def handler(reader, writer):
+        await read_request(reader)
+        writer.write(OK[:-1])
+        await may_end.wait()
+        writer.write(OK[-1:])
+        await reader.read()
+        is_gone.set()
+
+    async with Server(handler) as server:
+        request, close = lowhaio.Pool()
+        _, _, body = await request(b'GET', server.url)
+        await close()
+        may_end.set()
+        assert await lowhaio.buffered(body) == b'ok'
+        await with_time_limit(is_gone.wait(), 5)
+
+
+@in_loop
+async def test_connection_whose_address_was_withdrawn_while_it_was_in_use_is_not_kept():
+    class Record(str):
+        expires_at = 0
+
+    records = [Record('127.0.0.1')]
+
+    async def resolve(*_, **__):
+        return records
+
+    async def clear_cache(**_):
+        pass
+
+    def answers(name):
+        return answering(b'HTTP/1.1 200 OK\r\ncontent-length: 100001\r\n\r\n' + name * 100001)
+
+    async with Server(answers(b'1')) as first, \
+            Server(answers(b'2'), '127.0.0.2', first.port) as second, \
+            pool(get_dns_resolver=lambda **_: (resolve, clear_cache)) as request:
+        url = f'http://a.test:{first.port}/'
+        _, _, body = await request(b'GET', url)
+        records[0] = Record('127.0.0.2')
+        records[0].expires_at = float('inf')        # so that nothing is resolved after this
+        assert (await get(request, url))[2][:1] == b'2'
+        assert (await lowhaio.buffered(body))[:1] == b'1'
+        assert (await get(request, url))[2][:1] == b'2'
+        assert (first.connections, second.connections) == (1, 1)
+
+
+@in_loop
+async def test_connection_may_be_kept_for_less_than_a_second():
+    async with Server(answering(OK)) as server, pool(keep_alive_timeout=0.9) as request:
+        for _ in range(2):
+            await get(request, server.url)
+        assert server.connections == 1
 
 
 # Pool over sockets whose every byte a test decides.
@@ -4578,6 +4638,31 @@ async def test_body_closed_as_its_bytes_arrive_is_an_error_to_its_reader():
         await body.aclose()
         with pytest.raises(lowhaio.HttpDataError, match='another task has closed'):
             await reading
+
+
+@pytest.mark.parametrize('socket_timeout', [0.02, 10])
+@in_loop
+async def test_connection_that_is_idle_again_has_all_its_time_again(socket_timeout):
+    """One timer of a connection serves all its waits, whichever of them is the shorter one."""
+    loop = asyncio.get_running_loop()
+    ended = loop.create_future()
+
+    async def handler(reader, writer):
+        for _ in range(2):
+            await read_request(reader)
+            writer.write(OK)
+        await reader.read()
+        ended.set_result(loop.time())
+
+    async with Server(handler) as server, \
+            pool(keep_alive_timeout=0.06, socket_timeout=socket_timeout) as request:
+        await get(request, server.url)
+        await asyncio.sleep(0.04)
+        await get(request, server.url)
+        idle_since = loop.time()
+        async with asyncio.timeout(5):
+            assert 0.05 < await ended - idle_since < 1
+        assert server.connections == 1
 
 
 def test_connection_that_is_never_closed_is_warned_of():
