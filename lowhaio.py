@@ -1215,9 +1215,11 @@ class _Connection:
 
     def _on_readable(self):
         waiter = self._waiter
-        if waiter is None or waiter.done():
+        if waiter is None:
             (self.on_unasked or _Connection.stop_reading)(self)
             return
+        if waiter.done():
+            return                      # the one who waited is about to go on
 
         try:
             data = self.sock.recv(self.bufsize)

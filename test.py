@@ -19,6 +19,7 @@ import functools
 import gc
 import gzip
 import hashlib
+import importlib
 import inspect
 import ipaddress
 import itertools
@@ -1821,7 +1822,7 @@ async def test_timeout_around_asyncio_timeout():
 # inserted, cut and spliced; all of them split anywhere. The examples are the same in each run,
 # unless more are asked for, which takes about a quarter of an hour:
 #
-#     LOWHAIO_TEST_EXAMPLES=100000 python -m pytest test.py -k generated --timeout=0
+#     LOWHAIO_TEST_EXAMPLES=100000 python -m pytest test.py -k generated
 
 GENERATED_EXAMPLES = int(os.environ.get('LOWHAIO_TEST_EXAMPLES', 0))
 
@@ -7211,5 +7212,29 @@ def test_example_fails_in_one_line(arguments, status, error):
     assert errors.count('\n') == 1
 
 
+# What is guided by coverage, and takes as long as one lets it:
+#
+#     python -m pip install atheris && python test.py fuzz SECONDS
+
+def fuzz(seconds):
+    """Feeds what atheris makes to the parser: whole, byte by byte, and cut where it says."""
+    global lowhaio
+    import atheris
+
+    def read_it(data):
+        if len(data) > 2:
+            method, raw = (b'GET', b'HEAD', b'POST')[data[0] % 3], data[2:]
+            at = data[1]
+            singly = [raw[index:index + 1] for index in range(len(raw))]
+            splits = [raw], singly, [raw[:at], raw[at:]]
+            assert len({meaning(method, filter(None, pieces), 16384) for pieces in splits}) == 1
+
+    del sys.modules['lowhaio']
+    with atheris.instrument_imports(include=['lowhaio']):
+        lowhaio = importlib.import_module('lowhaio')
+    atheris.Setup([sys.argv[0], f'-max_total_time={seconds}', '-max_len=4096'], read_it)
+    atheris.Fuzz()
+
+
 if __name__ == '__main__':
-    {'serve': serve, 'move': move}[sys.argv[1]](*sys.argv[2:])
+    {'serve': serve, 'move': move, 'fuzz': fuzz}[sys.argv[1]](*sys.argv[2:])
