@@ -537,6 +537,7 @@ class _Origin:
         self.idle = {}                                  # its keys: connections, the newest last
 
     def forget_addresses(self):
+        """Has the next request ask the resolver."""
         self.expires_at = self.expires_at if self.is_literal else 0
 
 
@@ -1204,11 +1205,13 @@ class _Connection:
             raise HttpDataError('expected an open body; got one that was closed meanwhile')
 
     def start_reading(self):
+        """Registers the reader, unless it is."""
         if not self._is_reading:
             self.loop.add_reader(self.fileno, self._on_readable)
             self._is_reading = True
 
     def stop_reading(self):
+        """Removes the reader, if it is registered."""
         if self._is_reading:
             self.loop.remove_reader(self.fileno)
             self._is_reading = False
@@ -1340,7 +1343,7 @@ async def _send_body(connection, body, send):
 
 
 async def _send_unless_answered(connection, body, send):
-    """Awaits `send()`, but only until a final response of status 300 or above (RFC 9112 9.3)."""
+    """Awaits `send()`, but only until a final response of status 300 or above (RFC 9112 9.5)."""
     head = failure = None
     interrupt = _Interrupt(connection.loop)
 
