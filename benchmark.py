@@ -1,8 +1,8 @@
 """Measures lowhaio beside other HTTP clients, on this machine.
 
-    pip install -e .[benchmark]
-    python benchmark.py                                     everything: about half an hour
-    python benchmark.py --quick                             a look that takes about a minute
+    python -m pip install --editable ".[benchmark]"
+    python benchmark.py                                     everything: a quarter of an hour
+    python benchmark.py --quick                             a look that takes about two minutes
     python benchmark.py get-50 tls-50 --rounds 9            some scenarios (--list names them)
     python benchmark.py --json results.json                 keep the figures
     python benchmark.py --chart results.json chart.svg      draw them

@@ -1122,7 +1122,7 @@ class _Connection:
         self.is_tls = isinstance(sock, ssl.SSLSocket)
         self.origin = origin
         self.address = address
-        self.bufsize = bufsize          # bytes
+        self.bufsize = min(bufsize, _TLS_RECORD) if self.is_tls else bufsize    # bytes
         self.head_limit = head_limit    # bytes
         self.timeout = timeout          # seconds
         self.log = _log_nothing         # of the request that it serves, or of the pool
