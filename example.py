@@ -88,8 +88,10 @@ async def local_server():
     server = await asyncio.start_server(serve, '127.0.0.1', 0)
     async with server:
         host, port = server.sockets[0].getsockname()
-        yield f'http://{host}:{port}/'
-        await asyncio.gather(*tasks)
+        try:
+            yield f'http://{host}:{port}/'
+        finally:
+            await asyncio.gather(*tasks)
 
 
 def main(arguments):

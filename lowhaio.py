@@ -21,8 +21,8 @@ The module reads from top to bottom:
     Response on the wire   pure: bytes in; status, fields, body length and persistence out
     Body decoders          pure: plain generators of body chunks
     Bodies in transit      what send_body iterates, and what the caller of request iterates
-    Connection             one socket, and everything that waits to read from it
-    Socket I/O             everything else that waits
+    Connection             one socket, and all that waits for a response
+    Socket I/O             connecting, TLS handshake, sending, time-outs, and the resolver's steps
 
 Its rules are those of RFC 9110 (semantics) and RFC 9112 (HTTP/1.1), cited where they are enforced,
 but for these deviations, which code and tests cite by number:
@@ -32,8 +32,10 @@ but for these deviations, which code and tests cite by number:
     D3  a 204 with a content-length above 0 has that content, as its servers send it (9112 6.3)
     D4  a response with neither length nor coding, but connection: keep-alive, has none (9112 6.3)
     D5  transfer-encoding: identity, withdrawn but still sent, counts as none (9112 7)
-    D6  a response with transfer-encoding and content-length is refused, not repaired (9112 6.3)
+    D6  content with transfer-encoding and content-length is refused, not repaired (9112 6.3)
     D7  more than 64 interim responses to one request are refused (9110 15.2 sets no limit)
+    D8  content with a transfer coding other than chunked alone is refused (9112 6.3)
+    D9  a response of another version than 1.0 and 1.1 is refused, also of 1.2 (9110 2.5)
 """
 
 import asyncio
@@ -572,13 +574,20 @@ def _checked_request(http_version, method, url, params, headers):
         if not isinstance(url, str):
             raise ValueError(f'expected url as str; got {url!r}')
         if params:
-            urllib.parse.urlencode(params, doseq=True)
-        headers = tuple(headers)
+            _valid('params', urllib.parse.urlencode, params, True)
+        headers = _valid('headers', tuple, headers)
         return _parse_url(url), headers, _checked_fields(http_version, headers)
 
-    except (TypeError, ValueError) as exception:
-        cause = exception if isinstance(exception, ValueError) else ValueError(str(exception))
+    except ValueError as cause:
         raise HttpConnectionError(f'request refused: {cause}') from cause
+
+
+def _valid(what, function, *args):
+    """Calls a function that checks its arguments, and says of what it complains."""
+    try:
+        return function(*args)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'expected valid {what}; got {error}') from error
 
 
 @functools.lru_cache(maxsize=256)
@@ -592,14 +601,16 @@ def _lower_token(raw):
 @functools.lru_cache(maxsize=1024)
 def _parse_url(url):
     """Gives the _Target of a URL (RFC 9110 4.2, RFC 3986)."""
-    if _FORBIDDEN.search(url.encode('utf-8')):
+    if _FORBIDDEN.search(_valid('url', url.encode)):
         raise ValueError(f'expected url without CR, LF and NUL; got {url!r}')
 
-    parsed = urllib.parse.urlsplit(url.replace('\t', '%09'))        # urlsplit would drop a tab
+    parsed = _valid('url', urllib.parse.urlsplit, url.replace('\t', '%09'))     # else lost
     if parsed.scheme not in ('http', 'https'):
         raise ValueError(f'expected url with scheme http or https; got {parsed.scheme!r}')
     host, is_literal = _parse_host(parsed)
-    port = parsed.port if parsed.port is not None else 443 if parsed.scheme == 'https' else 80
+    port = _valid('url', getattr, parsed, 'port')
+    if port is None:
+        port = 443 if parsed.scheme == 'https' else 80
     if port == 0:
         raise ValueError('expected url with a port from 1 to 65535; got 0')
 
@@ -616,9 +627,9 @@ def _parse_host(parsed_url):
                              f'host; got {parsed_url.netloc!r}')
         if '%' in hostname:
             raise ValueError(f'expected an IPv6 address without a zone; got {hostname!r}')
-        return str(ipaddress.IPv6Address(hostname)), True
+        return str(_valid('url', ipaddress.IPv6Address, hostname)), True
 
-    host = hostname.encode('idna').decode('ascii')
+    host = _valid('url', hostname.encode, 'idna').decode('ascii')
     if not _HOST.fullmatch(host):       # the codec lets a space pass
         raise ValueError(f'expected url with a host; got {hostname!r}')
     try:
@@ -705,7 +716,7 @@ def _percent_encoded(match):
 
 # Response on the wire. Nothing here waits.
 
-_STATUS_LINE = re.compile(rb'(HTTP/1\.[01]) ([0-9]{3})(?: [^\r\n\0]*)?')        # RFC 9112 4
+_STATUS_LINE = re.compile(rb'(HTTP/1\.[01]) ([0-9]{3})(?: [^\r\n\0]*)?')    # RFC 9112 4, D9
 _BROKEN_LINE = re.compile(rb'\r(?!\n|\Z)|(?<!\r)\n|\0')             # RFC 9112 2.2, RFC 9110 5.5
 _KEEP_ALIVE_HINT = re.compile(rb'(?:^|[,;\s])timeout\s*=\s*"?([0-9]{1,9})(?![0-9])', re.I)
 
@@ -811,7 +822,7 @@ def _message_body_length(method, version, code, fields):
     if method == b'HEAD' or code == b'304':
         return 0
 
-    # Rules 3 and 4. D5, D6
+    # Rules 3 and 4. D5, D6, D8
     coding = fields.get(b'transfer-encoding')
     if coding is not None and coding.lower() != b'identity':
         if coding.lower() != b'chunked' or version == b'HTTP/1.0' or b'content-length' in fields:
@@ -1098,15 +1109,15 @@ class _ResponseBody:
             self._connection.drop('the response body was dropped before its end')
 
 
-# Connection. The one place that waits to read.
+# Connection. The one place that waits for a response.
 
 class _Connection:
     """One connected socket.
 
     Its reader is registered once and stays, since to do that for each wait costs more than all
-    else. It goes only when bytes come that nobody asked for, which holds the peer back, and at the
-    end of the stream. Its timer stays too: each wait, and each time that it is idle, moves the
-    deadline, and a timer that is early starts anew.
+    else. It goes only when bytes come that nobody waits for, which holds the peer back, and when
+    there is no more to come. Its timer stays too: each wait, and each time that it is idle, moves
+    the deadline, and a timer that is early starts anew.
     """
 
     __slots__ = ('loop', 'sock', 'fileno', 'is_tls', 'origin', 'address', 'bufsize', 'head_limit',
@@ -1322,7 +1333,7 @@ def _ends_with_record(data):
     return at == len(data)
 
 
-# Socket I/O. Everything else that waits.
+# Socket I/O. All else that waits for a socket or a time.
 
 async def _send_body(connection, body, send):
     """Awaits `send()`, which sends `body`, and closes the body's iterator in every case.
@@ -1427,7 +1438,7 @@ class _Interrupt:
 
 @contextlib.contextmanager
 def timeout(loop, max_time):
-    """Ends its block in `TimeoutError` if it takes too long.
+    """Ends its block in `TimeoutError` if it takes too long. For use in hooks and layers.
 
     Args:
         loop: the running event loop.

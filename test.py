@@ -985,6 +985,9 @@ RESPONSES = [
     ('an interim response has no content, even if it says so', b'GET',
      reply(b'content-length: 2', status=b'HTTP/1.1 102 Processing') + OK, Gives(b'200', b'ok')),
     ('64 interim responses are skipped', b'GET', CONTINUE * 64 + OK, Gives(b'200', b'ok')),
+    ('D9: HTTP/1.2 is refused', b'GET', reply(status=b'HTTP/1.2 200 OK'), NOT_A_STATUS_LINE),
+    ('D8: gzip before chunked is refused', b'GET', reply(b'transfer-encoding: gzip, chunked'),
+     malformed('expected transfer-encoding chunked')),
     ('D7: the 65th interim response is refused', b'GET', CONTINUE * 65,
      malformed('expected a final response after 64 interim ones; got another')),
     ('an interim response must be well-formed', b'GET', reply(b'a', status=b'HTTP/1.1 100 x') + OK,
@@ -7201,7 +7204,8 @@ async def test_example_fetches_a_url():
                  id='a refused connection'),
     pytest.param(['example.com'], 1, 'HttpConnectionError: request refused: expected url with '
                  "scheme http or https; got ''", id='a URL without a scheme'),
-    pytest.param(['http://[::1/'], 1, 'HttpConnectionError: request refused: Invalid IPv6 URL',
+    pytest.param(['http://[::1/'], 1, 'HttpConnectionError: request refused: expected valid url; '
+                 'got Invalid',
                  id='a URL that is none'),
     pytest.param(['a', 'b'], 2, 'usage: python example.py [URL]', id='too many arguments'),
 ])
