@@ -68,7 +68,7 @@ async def local_server():
     async def serve(reader, writer):
         tasks.append(asyncio.current_task())
         field = b'x-connection: %d\r\n' % len(tasks)
-        with contextlib.suppress(asyncio.IncompleteReadError):
+        with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
             while True:
                 head = await reader.readuntil(b'\r\n\r\n')
                 writer.write(b'HTTP/1.1 200 OK\r\n' + field)
@@ -91,6 +91,8 @@ async def local_server():
         try:
             yield f'http://{host}:{port}/'
         finally:
+            for task in tasks:
+                task.cancel()
             await asyncio.gather(*tasks)
 
 

@@ -7185,6 +7185,13 @@ def test_example_streams_both_ways_over_one_connection():
     assert output.endswith('The second request reused the connection of the first: True\n')
 
 
+def test_example_ends_quietly_when_nobody_reads_on():
+    command = f'{sys.executable} -u {FOLDER / "example.py"} | head -n 1'
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=30,
+                          check=False)
+    assert (done.stdout, done.stderr) == ('POST 200\n', '')
+
+
 @in_loop
 async def test_example_fetches_a_url():
     content = bytes(range(256)) * 1000
