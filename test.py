@@ -173,6 +173,9 @@ class Server:
             await self.handler(reader, writer)
         except (OSError, EOFError, asyncio.CancelledError):
             pass
+        except RuntimeError as error:       # what uvloop raises for a write to who is gone
+            if not writer.transport.is_closing() or 'the handler is closed' not in str(error):
+                raise
         finally:
             self.tasks.discard(asyncio.current_task())
             writer.close()
