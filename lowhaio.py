@@ -63,6 +63,8 @@ _MAX_KEPT_SESSIONS = 256       # TLS sessions, of some kB each
 _MAX_READY = 16                # reads or writes in a row, before other tasks get their turn
 _MAX_CHUNKS = 256              # likewise, of the chunks of one read: there can be thousands
 _TLS_RECORD = 16384            # bytes of content in one TLS record (RFC 8446 5.1)
+_MAX_SENT = 32768              # bytes sent at once: 64 kB cost Linux thrice as much on loopback
+_MAX_JOINED = 16384            # bytes of content that are copied behind the header section
 _MAX_QUOTED = 80               # bytes of what a peer sent that an error text quotes
 
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -107,10 +109,19 @@ def streamed(data):
     Returns:
         A function without arguments, that returns an async iterator that yields `data` once.
     """
-    async def body():
-        yield data
+    return _Streamed(data)
 
-    return body
+
+class _Streamed:
+    """Told apart from other bodies, since what is known can be sent with the header section."""
+
+    __slots__ = ('data',)
+
+    def __init__(self, data):
+        self.data = data
+
+    async def __call__(self):
+        yield self.data
 
 
 async def buffered(body):
@@ -206,8 +217,7 @@ async def send_header_tuples_of_bytes(logger, loop, sock, socket_timeout, http_v
     """
     head = _request_head(http_version, method, parsed_url, params, headers)
     try:
-        sent = _send_now(sock, head) or await _retry(
-            loop, sock, loop.time() + socket_timeout, functools.partial(_send, sock, head))
+        sent = _send_now(sock, head) or await _send_when_ready(loop, sock, socket_timeout, head)
     except Exception as exception:
         raise HttpConnectionError(f'{parsed_url.hostname}: expected {sock!r} to take the header; '
                                   f'got {exception!r}') from exception
@@ -286,6 +296,8 @@ def Pool(
     if http_version not in (b'HTTP/1.1', b'HTTP/1.0'):
         raise ValueError(f"expected http_version b'HTTP/1.1' or b'HTTP/1.0'; got {http_version!r}")
 
+    has_default_senders = \
+        send_header is send_header_tuples_of_bytes and send_body is send_body_async_gen_bytes
     resolve, clear_dns_cache = get_dns_resolver(get_logger_adapter=get_resolver_logger_adapter({}))
     pool_log = _log_of(get_logger_adapter({}))
 
@@ -347,17 +359,28 @@ def Pool(
         connection.log = log
         sock = connection.sock
         kind, is_header_sent = HttpConnectionError, False
+        head, is_sent = None, True
+        content = _known_content(fields, body, body_args, body_kwargs) \
+            if has_default_senders else None
         try:
             sock_pre_message(sock)
-            kind = HttpDataError
-            await send_header(logger, loop, sock, socket_timeout,
-                              http_version, method, target.parsed, params, headers)
-            is_header_sent = True
-            log('Header sent on %s', sock)
-
-            head, is_sent = None, True
-            if not (body is empty_async_iterator and send_body is send_body_async_gen_bytes
-                    and fields.get(b'content-length', b'0') == b'0'):
+            if content is not None:
+                message = _request_head(
+                    http_version, method, target.parsed, params, headers) + content
+                sent = _send_now(sock, message) or await _send_when_ready(
+                    loop, sock, socket_timeout, message)
+                kind, is_header_sent = HttpDataError, True
+                if sent < len(message):
+                    head, is_sent = await _send_unless_answered(connection, functools.partial(
+                        send_all, loop, sock, socket_timeout, message[sent:]))
+                log('Header sent on %s', sock)
+                log('Body sent to its end: %s', is_sent)
+            else:
+                kind = HttpDataError
+                await send_header(logger, loop, sock, socket_timeout,
+                                  http_version, method, target.parsed, params, headers)
+                is_header_sent = True
+                log('Header sent on %s', sock)
                 counted = _RequestBody(body, fields)
                 head, is_sent = await _send_body(connection, counted, functools.partial(
                     send_body, logger, loop, sock, socket_timeout,
@@ -684,6 +707,23 @@ def _check_request_framing(http_version, fields):
         if last != b'chunked' or b'chunked' in others:
             raise ValueError(
                 f'expected transfer-encoding to end in chunked, once; got {_quoted(coding)}')
+
+
+def _known_content(fields, body, body_args, body_kwargs):
+    """Gives the content if it can be sent in one piece with the header section, or None.
+
+    It can be if there is none or that of `streamed`, small, and as long as `fields` say: so that
+    none of the caller's code has to run for it, and nothing can be wrong with it.
+    """
+    content = None
+    if body is empty_async_iterator:
+        content = b''
+    elif type(body) is _Streamed and not body_args and not body_kwargs:
+        content = body.data
+
+    is_fit = type(content) is bytes and len(content) <= _MAX_JOINED and (
+        len(content) == int(fields.get(b'content-length', 0)) or b'transfer-encoding' in fields)
+    return content if is_fit else None
 
 
 def _request_head(http_version, method, parsed_url, params, headers):
@@ -1341,8 +1381,12 @@ async def _send_body(connection, body, send):
     Returns:
         (what _response_head gave if the answer has come, or None; whether all was sent).
     """
+    async def send_all_of_it():
+        await send()
+        body.check_complete()
+
     try:
-        outcome = await _send_unless_answered(connection, body, send)
+        outcome = await _send_unless_answered(connection, send_all_of_it)
     except BaseException as exception:
         connection.close(exception)     # first, since the body may wait while it closes
         with contextlib.suppress(Exception):
@@ -1353,7 +1397,7 @@ async def _send_body(connection, body, send):
     return outcome
 
 
-async def _send_unless_answered(connection, body, send):
+async def _send_unless_answered(connection, send):
     """Awaits `send()`, but only until a final response of status 300 or above (RFC 9112 9.5)."""
     head = failure = None
     interrupt = _Interrupt(connection.loop)
@@ -1378,7 +1422,6 @@ async def _send_unless_answered(connection, body, send):
         connection.start_reading()
         with interrupt:
             await send()
-            body.check_complete()
             is_sent = True
     except Exception as exception:
         is_cut_off = isinstance(exception, _PEER_CLOSED)
@@ -1590,6 +1633,12 @@ async def send_all(loop, sock, socket_timeout, data):
         await _send_rest(loop, sock, socket_timeout, memoryview(data)[sent:])
 
 
+async def _send_when_ready(loop, sock, socket_timeout, data):
+    """Gives the number of bytes that were taken, at least one."""
+    deadline = loop.time() + socket_timeout
+    return await _retry(loop, sock, deadline, functools.partial(_send, sock, data))
+
+
 async def _send_rest(loop, sock, socket_timeout, data):
     """Sends whenever the socket is writable. The writer stays until all is out."""
     fileno = sock.fileno()
@@ -1622,7 +1671,8 @@ async def _send_rest(loop, sock, socket_timeout, data):
             finally:
                 timer.cancel()
     finally:
-        loop.remove_writer(fileno)
+        if waiter is not None:
+            loop.remove_writer(fileno)
 
 
 def _send_now(sock, data):
@@ -1638,8 +1688,8 @@ def _send(sock, data):
 
     One TLS record at most, since of more, the SSL socket says "none" until all of them are out.
     """
-    if len(data) > _TLS_RECORD and isinstance(sock, ssl.SSLSocket):
-        data = memoryview(data)[:_TLS_RECORD]
+    if len(data) > _TLS_RECORD:
+        data = memoryview(data)[:_TLS_RECORD if isinstance(sock, ssl.SSLSocket) else _MAX_SENT]
     try:
         return sock.send(data)
     except ssl.SSLWantReadError as error:

@@ -3611,8 +3611,15 @@ def test_default_socket_does_not_block_and_does_not_delay():
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
+@pytest.mark.parametrize(('body', 'lengths'), [
+    (lowhaio.empty_async_iterator, [0]), (lowhaio.streamed(b'body'), [4]),
+    (lowhaio.streamed(bytes(16384)), [16384]), (lowhaio.streamed(bytes(16385)), [0, 16385]),
+    (lowhaio.streamed(bytearray(4)), [0, 4]), (Body(b'body'), [0, 4]),
+    (lowhaio.streamed(bytes(50000)), [0, 32768, 50000 - 32768]),
+], ids=['none', 'streamed', 'large', 'too large', 'not bytes', 'iterated', 'larger than a send'])
 @in_loop
-async def test_warm_get_costs_one_send_one_recv_and_one_probe():
+async def test_warm_request_costs_one_send_one_recv_and_one_probe(body, lengths):
+    """And another send, if the header section is not sent together with the content."""
     loop, socks, registrations = asyncio.get_running_loop(), spying(), []
 
     def noting(name):
@@ -3626,16 +3633,21 @@ async def test_warm_get_costs_one_send_one_recv_and_one_probe():
         return call
 
     async with Server(answering(OK)) as server, pool(get_sock=socks, recv_bufsize=5000) as request:
-        await get(request, server.url)
+        fields = [(b'content-length', b'%d' % sum(lengths))] if sum(lengths) else []
+        await get(request, server.url, b'GET', headers=fields, body=body)
         del socks[0].calls[:]
         names = ('add_reader', 'remove_reader', 'add_writer', 'remove_writer')
         for name in names:
             setattr(loop, name, noting(name))
-        await get(request, server.url)
+        await get(request, server.url, b'GET', headers=fields, body=body)
         for name in names:
             delattr(loop, name)
-        sent = len(b'GET / HTTP/1.1\r\nhost:127.0.0.1\r\n\r\n')
-        assert socks[0].calls == [('recv', 1), ('send', sent), ('recv', 5000)]
+        head = b'GET / HTTP/1.1\r\nhost:127.0.0.1\r\n' + b''.join(
+            b'%b:%b\r\n' % field for field in fields) + b'\r\n'
+        first, *others = lengths
+        assert socks[0].calls == [
+            ('recv', 1), ('send', len(head) + first), *[('send', length) for length in others],
+            ('recv', 5000)]
         assert registrations == []
 
 
@@ -3736,6 +3748,13 @@ def choosy(*outcomes):
     return Socks(type('Choosy', (Choosy,), {'outcomes': list(outcomes)}))
 
 
+# Without a hook of one's own, the header section is sent together with what is known of the body.
+SENDERS = pytest.mark.parametrize('hooks', [
+    {}, {'send_body': lambda *args: lowhaio.send_body_async_gen_bytes(*args)}],
+    ids=['the default hooks', 'a hook'])
+
+
+@SENDERS
 @pytest.mark.parametrize(('outcomes', 'kind', 'text'), [
     ([BrokenPipeError(32, 'gone')], lowhaio.HttpConnectionError,
      '^127.0.0.1 at 127.0.0.1: expected the request to go on; got BrokenPipeError'),
@@ -3745,28 +3764,31 @@ def choosy(*outcomes):
     ([BlockingIOError(), OSError(28, 'odd')], lowhaio.HttpConnectionError, 'got OSError'),
 ])
 @in_loop
-async def test_whether_a_byte_of_the_header_was_taken_decides_the_error(outcomes, kind, text):
+async def test_whether_a_byte_of_the_header_was_taken_decides_the_error(
+        outcomes, kind, text, hooks):
     socks = choosy(*outcomes)
-    async with Server(Receiving()) as server, pool(get_sock=socks) as request:
+    async with Server(Receiving()) as server, pool(get_sock=socks, **hooks) as request:
         with failing(kind, text, OSError):
             await request(b'GET', server.url)
         assert socks.open() == [False]
 
 
+@SENDERS
 @in_loop
-async def test_header_that_is_never_taken_is_a_connection_error():
+async def test_header_that_is_never_taken_is_a_connection_error(hooks):
     socks = choosy(*[BlockingIOError()] * 10 ** 5)
     async with Server(Receiving()) as server, \
-            pool(get_sock=socks, socket_timeout=0.02) as request:
+            pool(get_sock=socks, socket_timeout=0.02, **hooks) as request:
         with failing(lowhaio.HttpConnectionError, 'TimeoutError', asyncio.TimeoutError):
             await request(b'GET', server.url)
 
 
+@SENDERS
 @in_loop
-async def test_header_taken_in_pieces_is_sent_whole():
+async def test_header_taken_in_pieces_is_sent_whole(hooks):
     socks = choosy(BlockingIOError(), 1, BlockingIOError(), 7, 3)
     handler = Receiving(OK)
-    async with Server(handler) as server, pool(get_sock=socks) as request:
+    async with Server(handler) as server, pool(get_sock=socks, **hooks) as request:
         task = asyncio.create_task(request(b'GET', server.url, headers=[(b'x', b'y' * 9)]))
         await until(lambda: handler.received.endswith(b'\r\n\r\n'))
         task.cancel()
@@ -4844,6 +4866,14 @@ async def at_request_head(peer):
     await peer.step(peer.tls.read, 1) if peer.tls else await peer.reader.read(1)
 
 
+def at_request_head_after(data):
+    async def stage(peer):
+        await at_request_head(peer)
+        await peer.send_wire(peer.wire(data))
+
+    return stage
+
+
 async def at_request_body(peer):
     await peer.accept()
     await peer.read_to(b'\r\n\r\n')
@@ -4893,7 +4923,11 @@ FAULTS = [      # name, stage, fault, what is requested, what comes of it
     ('it closes within the request head', at_request_head, 'close', LARGE_HEAD, RST),
     ('it resets within the request head', at_request_head, 'reset', LARGE_HEAD, RST),
     ('it stalls within the request head', at_request_head, 'stall', LARGE_HEAD, TIMEOUT),
-    ('it half-closes within the request head', at_request_head, 'half_close', LARGE_HEAD, TIMEOUT),
+    ('it half-closes within the request head', at_request_head, 'half_close', LARGE_HEAD, FIN),
+    ('it refuses within the request head, and stalls',
+     at_request_head_after(NOT_ACCEPTED), 'stall', LARGE_HEAD, (b'413', b'no')),
+    ('it refuses within the request head, and closes',
+     at_request_head_after(NOT_ACCEPTED), 'close', LARGE_HEAD, (b'413', b'no')),
 
     ('it closes within the request body', at_request_body, 'close', LARGE_BODY,
      (CLOSED, (ConnectionError, type(None)), (ConnectionError, ssl.SSLEOFError))),
