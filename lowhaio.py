@@ -570,7 +570,8 @@ class _Origin:
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")               # RFC 9110 5.6.2
 _FORBIDDEN = re.compile(rb'[\r\n\0]')                               # RFC 9110 5.5
-_LENGTH = re.compile(rb'0*([0-9]{1,18})')                           # RFC 9110 8.6, in a sane range
+_MAX_DIGITS = 18                                                    # a sane range
+_LENGTH = re.compile(rb'0*([0-9]{1,%d})' % _MAX_DIGITS)             # RFC 9110 8.6
 _HOST = re.compile(r'[0-9a-z_\-.]+')                                # as names are, and with _
 _BRACKETED = re.compile(r'\[[^\[\]]*\](?::[^\[\]]*)?')              # RFC 3986 3.2.2
 _NOT_IN_PATH = re.compile(                                          # RFC 3986 3.3, D2
@@ -733,11 +734,13 @@ def _request_head(http_version, method, parsed_url, params, headers):
     if query:
         target += (b'&' if b'?' in target else b'?') + query
 
-    lines = [b'%b %b %b' % (method, target, http_version)]
+    lines = [method + b' ' + target + b' ' + http_version]
     if b'host' not in [name.lower() for name, _ in headers]:
         lines.append(b'host:' + host)
-    lines += [name + b':' + value for name, value in headers]
-    return b'\r\n'.join(lines) + b'\r\n\r\n'
+    for name, value in headers:
+        lines.append(name + b':' + value)
+    lines.append(b'\r\n')
+    return b'\r\n'.join(lines)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -758,6 +761,7 @@ def _percent_encoded(match):
 
 _STATUS_LINE = re.compile(rb'(HTTP/1\.[01]) ([0-9]{3})(?: [^\r\n\0]*)?')    # RFC 9112 4, D9
 _BROKEN_LINE = re.compile(rb'\r(?!\n|\Z)|(?<!\r)\n|\0')             # RFC 9112 2.2, RFC 9110 5.5
+_LINE_FOLDING = re.compile(rb'(?<![ \t])(?:[ \t]*+\r\n[ \t]++)+')         # RFC 9112 5.2
 _KEEP_ALIVE_HINT = re.compile(rb'(?:^|[,;\s])timeout\s*=\s*"?([0-9]{1,9})(?![0-9])', re.I)
 
 _CHUNKED = 'chunked'            # of _message_body_length, in place of a number of bytes
@@ -777,7 +781,9 @@ def _response_head(data, limit):
         return None
 
     _check_section_length('header section', end + 4, limit)
-    return *_parse_head(data[:end]), data[end + 4:]
+    raw_status_line, _, raw_fields = data[:end].partition(b'\r\n')
+    version, code = _parse_status_line(raw_status_line)
+    return version, code, _parse_fields(raw_fields), data[end + 4:]
 
 
 def _is_interim(code):
@@ -798,48 +804,47 @@ def _check_section_length(section, length, limit):
         raise HttpHeaderTooLong(f'expected a {section} of at most {limit} bytes; got more')
 
 
-def _parse_head(raw_head):
-    """Gives (version, code, fields) of a status line and field lines, without the last CRLFs."""
-    lines = _split_lines(raw_head)
-    match = _STATUS_LINE.fullmatch(lines[0])
+@functools.lru_cache(maxsize=64)
+def _parse_status_line(raw_line):
+    """Gives (version, code) (RFC 9112 4)."""
+    _check_line(raw_line)
+    match = _STATUS_LINE.fullmatch(raw_line)
     if not match:
         raise HttpDataError(
-            f'expected a status line of HTTP/1.0 or HTTP/1.1; got {_quoted(lines[0])}')
-    version, code = match.groups()
-    return version, code, _parse_field_lines(lines[1:])
+            f'expected a status line of HTTP/1.0 or HTTP/1.1; got {_quoted(raw_line)}')
+    return match.groups()
 
 
-def _split_lines(raw_section):
-    """Splits at CRLF, and refuses any other CR and LF, and NUL (RFC 9112 2.2, RFC 9110 5.5)."""
-    lines = raw_section.split(b'\r\n')
-    clean = raw_section.translate(None, b'\r\n\0')
-    if len(raw_section) - len(clean) != 2 * (len(lines) - 1):
-        raise HttpDataError(f'expected lines that end in CRLF, without other CR, LF and NUL; '
-                            f'got {_quoted(raw_section)}')
-    return lines
+def _parse_fields(raw_section):
+    """Gives the fields as a tuple of pairs (lower-case name, value) (RFC 9112 5).
 
-
-def _parse_field_lines(raw_lines):
-    """Gives the fields as pairs (lower-case name, value) (RFC 9112 5)."""
-    fields = []
-    for raw_line in raw_lines:
-        try:
-            fields.append(_parse_field_line(raw_line))
-        except ValueError:
-            if not fields or raw_line[:1] not in (b' ', b'\t'):
-                raise HttpDataError(f'expected a field line; got {_quoted(raw_line)}') from None
-            name, value = fields[-1]                # obsolete line folding, RFC 9112 5.2
-            fields[-1] = name, (value + b' ' + raw_line.strip(b' \t')).strip(b' \t')
-    return tuple(fields)
+    An obsolete line folding counts as a space (RFC 9112 5.2). It makes a line that starts with
+    one, and so is no field line: there is no need to look for it in others.
+    """
+    try:
+        return tuple(map(_parse_field_line, raw_section.split(b'\r\n') if raw_section else ()))
+    except HttpDataError:
+        unfolded = _LINE_FOLDING.sub(b' ', raw_section)
+        if unfolded == raw_section:
+            raise
+    return _parse_fields(unfolded)
 
 
 @functools.lru_cache(maxsize=256)
 def _parse_field_line(raw_line):
     """Gives (lower-case name, value). Cached, since most lines come again with each response."""
+    _check_line(raw_line)
     raw_name, colon, raw_value = raw_line.partition(b':')
-    if not colon:
-        raise ValueError('expected a colon; got none')
-    return _lower_token(raw_name), raw_value.strip(b' \t')
+    if not colon or not _TOKEN.fullmatch(raw_name):
+        raise HttpDataError(f'expected a field line; got {_quoted(raw_line)}')
+    return raw_name.lower(), raw_value.strip(b' \t')
+
+
+def _check_line(raw_line):
+    """RFC 9112 2.2, RFC 9110 5.5."""
+    if _FORBIDDEN.search(raw_line):
+        raise HttpDataError(f'expected lines that end in CRLF, without other CR, LF and NUL; '
+                            f'got {_quoted(raw_line)}')
 
 
 def _combined(headers):
@@ -883,8 +888,10 @@ def _message_body_length(method, version, code, fields):
 
 def _parse_content_length(raw_value):
     """Gives the number; a list of identical ones counts as one (RFC 9110 8.6)."""
-    values = {raw_value} if raw_value.isdigit() else {
-        value.strip(b' \t') for value in raw_value.split(b',')}
+    if raw_value.isdigit() and len(raw_value) <= _MAX_DIGITS:
+        return int(raw_value)
+
+    values = {value.strip(b' \t') for value in raw_value.split(b',')}
     match = _LENGTH.fullmatch(values.pop())
     if not match or values:
         raise HttpDataError(f'expected content-length as one number; got {_quoted(raw_value)}')
@@ -997,7 +1004,7 @@ def _drop_trailer_section(data, limit):
         end = data.find(b'\r\n\r\n')
         if end != -1:
             _check_section_length('trailer section', end + 4, limit)
-            _parse_field_lines(_split_lines(data[:end]))
+            _parse_fields(data[:end])
             return data[end + 4:]
 
         _check_section_so_far('trailer section', data, limit)
@@ -1103,8 +1110,10 @@ class _ResponseBody:
         return self
 
     async def __anext__(self):
+        if self._decoder is None:
+            raise StopAsyncIteration
         try:
-            if self._ahead is not None and self._decoder is not None:
+            if self._ahead is not None:
                 self._ready += 1
                 if self._ready % _MAX_CHUNKS == 0:
                     await asyncio.sleep(0)
