@@ -6375,6 +6375,14 @@ def test_many_small_chunks_are_decoded_in_linear_time():
     assert time.process_time() - started < 3        # 0.2 s; if each chunk copied the rest, 15 s
 
 
+@pytest.mark.parametrize('raw', [b'a: b%b\r', b'a: b\r\n%b\r', b'a: b%b\r\n c\r'])
+def test_long_folded_lines_are_unfolded_in_linear_time(raw):
+    started = time.process_time()
+    with pytest.raises(lowhaio.HttpDataError):
+        lowhaio._parse_fields(raw % (b' ' * 30_000))
+    assert time.process_time() - started < 0.5      # 1 ms; if each space began a search, seconds
+
+
 def iter_until(decoder, rest):
     """Yields what the decoder does, and checks what it returns."""
     assert (yield from decoder) == rest
