@@ -944,12 +944,8 @@ def _body_decoder(length, data, limit):
     return _decode_length(length, data)
 
 
-def _more(expected):
-    """Gives the next bytes, of which there must be some."""
-    data = yield None
-    if not data:
-        raise HttpConnectionClosedError(f'expected {expected}; got the end of the stream')
-    return data
+def _cut_off(expected):
+    raise HttpConnectionClosedError(f'expected {expected}; got the end of the stream')
 
 
 def _decode_length(length, data):
@@ -958,7 +954,7 @@ def _decode_length(length, data):
         if data:
             yield data
         length -= len(data)
-        data = yield from _more(f'{length} more bytes of content')
+        data = (yield None) or _cut_off(f'{length} more bytes of content')
 
     if length:
         yield data[:length]
@@ -975,7 +971,7 @@ def _decode_chunked(data, limit):
             if not _CHUNK_SIZE_LINE_SO_FAR.fullmatch(data):
                 raise HttpDataError(f'expected a chunk size; got {_quoted(data)}')
             _check_section_length('chunk-size line', len(data) + 1, limit)
-            data += yield from _more('a chunk size')
+            data += (yield None) or _cut_off('a chunk size')
             line = _CHUNK_SIZE_LINE.match(data)
 
         _check_section_length('chunk-size line', line.end() - at, limit)
@@ -987,12 +983,12 @@ def _decode_chunked(data, limit):
             if len(data) > at:
                 yield data[at:]
             size -= len(data) - at
-            data, at = (yield from _more(f'{size} more bytes of a chunk')), 0
+            data, at = (yield None) or _cut_off(f'{size} more bytes of a chunk'), 0
         yield data[at:at + size]
         at += size
 
         while data[at:at + 2] in (b'', b'\r'):
-            data, at = data[at:] + (yield from _more('CRLF after a chunk')), 0
+            data, at = data[at:] + ((yield None) or _cut_off('CRLF after a chunk')), 0
         if data[at:at + 2] != b'\r\n':
             raise HttpDataError(f'expected CRLF after a chunk; got {_quoted(data[at:])}')
         at += 2
@@ -1008,7 +1004,7 @@ def _drop_trailer_section(data, limit):
             return data[end + 4:]
 
         _check_section_so_far('trailer section', data, limit)
-        data += yield from _more('the end of the trailer section')
+        data += (yield None) or _cut_off('the end of the trailer section')
     return data[2:]
 
 
@@ -1102,9 +1098,9 @@ class _ResponseBody:
         self._connection = connection
         self._decoder = decoder         # None once the last byte has been read
         self._release = release
-        self._ahead = None              # the next chunk: the end is seen before the last is given
         self._ready = 0                 # chunks that were there without waiting
-        self._advance(None)
+        # The next chunk, or None: the end is to be seen before the last one is given
+        self._ahead = self._decode(None)
 
     def __aiter__(self):
         return self
@@ -1118,13 +1114,13 @@ class _ResponseBody:
                 if self._ready % _MAX_CHUNKS == 0:
                     await asyncio.sleep(0)
 
-            while self._ahead is None:
+            chunk, self._ahead = self._ahead, None
+            while chunk is None:
                 if self._decoder is None:
                     raise StopAsyncIteration
-                self._advance(await self._connection.receive())
+                chunk = self._decode(await self._connection.receive())
 
-            chunk, self._ahead = self._ahead, None
-            self._advance(None)
+            self._ahead = self._decode(None)
             return chunk
 
         except StopAsyncIteration:
@@ -1136,16 +1132,17 @@ class _ResponseBody:
                 raise
             raise _error(HttpDataError, self._connection, 'body', exception) from exception
 
-    def _advance(self, data):
-        """Lets the decoder go on, with the bytes that it asked for or else None."""
+    def _decode(self, data):
+        """Gives the next chunk, or None: it needs more bytes than `data`, or it has ended."""
         if self._decoder is None:
             raise HttpDataError('expected an open body; got one that another task has closed')
         try:
-            self._ahead = self._decoder.send(data)
+            return self._decoder.send(data)
         except StopIteration as stop:
             self._decoder = None
             if self._connection.sock is not None:       # a cancellation may have closed it
                 self._release(self._connection, stop.value)
+            return None
 
     async def aclose(self):
         """Closes the connection, unless the body has been read to its end."""
