@@ -1252,6 +1252,7 @@ class _Connection:
 
     async def _give_way(self):
         """Lets other tasks run, none of which may read meanwhile."""
+        self.stop_reading()             # else the loop calls it for nothing, each time
         self._waiter = self.loop.create_future()
         self._waiter.set_result(None)
         try:
