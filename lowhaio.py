@@ -107,13 +107,14 @@ def streamed(data):
     """Gives the request body that consists of `data`, which is bytes-like.
 
     Returns:
-        A function without arguments, that returns an async iterator that yields `data` once.
+        A function without arguments, that returns an async iterator that yields `data` once. With
+        the default hooks, up to 16 kB are sent in one piece with the header section.
     """
     return _Streamed(data)
 
 
 class _Streamed:
-    """Told apart from other bodies, since what is known can be sent with the header section."""
+    """A class of its own, by which `_known_content` knows it."""
 
     __slots__ = ('data',)
 
@@ -296,7 +297,7 @@ def Pool(
     if http_version not in (b'HTTP/1.1', b'HTTP/1.0'):
         raise ValueError(f"expected http_version b'HTTP/1.1' or b'HTTP/1.0'; got {http_version!r}")
 
-    has_default_senders = \
+    sends_at_once = \
         send_header is send_header_tuples_of_bytes and send_body is send_body_async_gen_bytes
     resolve, clear_dns_cache = get_dns_resolver(get_logger_adapter=get_resolver_logger_adapter({}))
     pool_log = _log_of(get_logger_adapter({}))
@@ -360,11 +361,10 @@ def Pool(
         sock = connection.sock
         kind, is_header_sent = HttpConnectionError, False
         head, is_sent = None, True
-        content = _known_content(fields, body, body_args, body_kwargs) \
-            if has_default_senders else None
+        content = _known_content(fields, body, body_args, body_kwargs) if sends_at_once else None
         try:
             sock_pre_message(sock)
-            if content is not None:
+            if content is not None:             # nearly always, one send
                 message = _request_head(
                     http_version, method, target.parsed, params, headers) + content
                 sent = _send_now(sock, message) or await _send_when_ready(
