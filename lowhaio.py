@@ -60,7 +60,8 @@ import aiodnsresolver
 _NEVER = float('inf')          # a loop time
 _MAX_INTERIM_RESPONSES = 64    # D7: many times what servers send, and no endless loop
 _MAX_KEPT_SESSIONS = 256       # TLS sessions, of some kB each
-_MAX_READY = 16                # reads or writes in a row, before other tasks get their turn
+_MAX_READY = 15                # reads or writes in a row, beside the send of the header section,
+                               # before other tasks get their turn
 _MAX_CHUNKS = 256              # likewise, of the chunks of one read: there can be thousands
 _TLS_RECORD = 16384            # bytes of content in one TLS record (RFC 8446 5.1)
 _MAX_SENT = 32768              # bytes sent at once: 64 kB cost Linux thrice as much on loopback
@@ -381,7 +382,7 @@ def Pool(
                                   http_version, method, target.parsed, params, headers)
                 is_header_sent = True
                 log('Header sent on %s', sock)
-                counted = _RequestBody(body, fields)
+                counted = _RequestBody(body, fields, connection)
                 head, is_sent = await _send_body(connection, counted, functools.partial(
                     send_body, logger, loop, sock, socket_timeout,
                     counted, body_args, body_kwargs))
@@ -1028,16 +1029,16 @@ def _quoted(raw):
 class _RequestBody:
     """What send_body calls and iterates: the caller's body, counted (RFC 9112 6.2)."""
 
-    __slots__ = ('_body', '_is_framed', '_iterator', '_left', '_ready')
+    __slots__ = ('_body', '_is_framed', '_iterator', '_left', '_connection')
 
-    def __init__(self, body, fields):
+    def __init__(self, body, fields, connection):
         self._body = body
+        self._connection = connection
         self._iterator = None
         self._left = int(fields.get(b'content-length', 0))      # bytes, or None if not counted
         self._is_framed = b'content-length' in fields
         if b'transfer-encoding' in fields:
             self._left = None
-        self._ready = 0
 
     def __call__(self, *args, **kwargs):
         try:
@@ -1051,10 +1052,6 @@ class _RequestBody:
         return self
 
     async def __anext__(self):
-        self._ready += 1
-        if self._ready % _MAX_READY == 0:
-            await asyncio.sleep(0)
-
         try:
             chunk = await self._iterator.__anext__()
             size = len(chunk) if type(chunk) is bytes else memoryview(chunk).nbytes
@@ -1071,6 +1068,8 @@ class _RequestBody:
                     if self._is_framed else 'a content-length or transfer-encoding in headers'
                 raise HttpDataError(f'expected {expected}; got {size} bytes of body')
             self._left -= size
+        if self._connection.is_turn_over(-(-size // _TLS_RECORD) or 1):
+            await asyncio.sleep(0)
         return chunk
 
     def check_complete(self):
@@ -1194,7 +1193,7 @@ class _Connection:
         self._deadline = 0              # when that future gets a TimeoutError; loop time
         self._timer = None
         self._timer_due = _NEVER        # when the timer fires, not after the deadline; loop time
-        self._ready = 0                 # reads that found bytes without waiting
+        self._ready = 0                 # reads and writes since others were given their turn
 
     async def receive_head(self):
         """Gives the final _response_head. It waits before it reads: there can be no answer yet."""
@@ -1234,8 +1233,7 @@ class _Connection:
             raise HttpDataError('expected an open body with one reader; got one that had been '
                                 'closed, or that another task is reading')
         if is_likely:
-            self._ready += 1
-            if self._ready % _MAX_READY == 0:
+            if self.is_turn_over(1):
                 await self._give_way()
             try:
                 return self.sock.recv(self.bufsize)
@@ -1249,6 +1247,14 @@ class _Connection:
             return await self._waiter
         finally:
             self._waiter = None
+
+    def is_turn_over(self, operations):
+        """Whether other tasks are to get their turn before these reads or writes."""
+        self._ready += operations
+        if self._ready <= _MAX_READY:
+            return False
+        self._ready = operations
+        return True
 
     async def _give_way(self):
         """Lets other tasks run, none of which may read meanwhile."""

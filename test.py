@@ -6368,6 +6368,68 @@ def test_socket_that_always_takes_more_leaves_others_their_turns(show):
     check_turns(show, lambda: (test(), tickers[-1])[1])
 
 
+class AlwaysReady:
+    """A socket that after its first send and its first bytes would never block again."""
+
+    turns = ()      # how many times it was called, in each turn of the loop
+    is_begun = False
+
+    def send(self, data):
+        self.turns[-1] += 1
+        if self.is_begun:
+            return min(len(data), 16384)
+        self.is_begun = True
+        return super().send(data)
+
+    def recv(self, size, *args):
+        if type(self).has_answer and size > 1:
+            self.turns[-1] += 1
+            return bytes(size)
+        data = super().recv(size, *args)
+        type(self).has_answer = size > 1
+        return data
+
+
+def always_ready(kind, turns):
+    return type('AlwaysReady', (AlwaysReady, kind), {'turns': turns, 'has_answer': False})
+
+
+@pytest.mark.parametrize('size', [0, 1, 16384, 16385, 65536, 150_000, 1_000_000])
+@pytest.mark.parametrize('tls', [False, True], ids=['plain', 'TLS'])
+@in_loop
+async def test_at_most_16_sends_or_receives_in_one_turn(tls, size, monkeypatch):
+    loop, turns, count = asyncio.get_running_loop(), [0], 100 if size else 10_000
+
+    def tick():
+        turns.append(0)
+        timer[0] = loop.call_soon(tick)
+
+    plain = always_ready(socket.socket, turns)
+    monkeypatch.setattr(tls_client(), 'sslsocket_class', always_ready(ssl.SSLSocket, turns))
+
+    def get_sock(*args):
+        sock = socket.socket() if tls else plain()
+        sock.setblocking(False)
+        return sock
+
+    timer = [loop.call_soon(tick)]
+    async with Server(answering_the_head(
+            b'HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n' % (100 * 16384), then=forget),
+            tls=tls_server() if tls else None) as server, \
+            pool(get_sock=get_sock, get_ssl_context=tls_client, recv_bufsize=16384) as request:
+        _, _, body = await request(
+            b'POST', server.url, body=pieces, body_args=(size, count),
+            headers=[(b'content-length', b'%d' % (size * count))])
+        sent = sum(turns)
+        assert sent >= 1 + count * -(-size // 16384)
+        assert max(turns) <= 16
+        assert len(await lowhaio.buffered(body)) == 100 * 16384
+        assert sum(turns) >= sent + 100
+        assert max(turns) <= 16
+        assert len(turns) > 8
+    timer[0].cancel()
+
+
 def test_many_small_chunks_are_decoded_in_linear_time():
     count, started = 300_000, time.process_time()
     decoder = lowhaio._decode_chunked(b'1\r\nx\r\n' * count + b'0\r\n\r\nrest', 16384)
