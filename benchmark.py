@@ -32,6 +32,7 @@ import gc
 import html
 import importlib
 import importlib.metadata
+import itertools
 import json
 import os
 import pathlib
@@ -80,6 +81,8 @@ Scenario = collections.namedtuple('Scenario', (
 SCENARIOS = {
     'get-50': Scenario('small GET, 50 in flight', 'requests', ('get', 'http', '/', 50),
                        (*REAL, 'protocol'), BOTH, US),
+    'get-50-etag': Scenario('small GET, 50 in flight, never the same header section', 'requests',
+                            ('get', 'http', '/etag', 50), (*REAL, 'protocol'), ASYNCIO, US),
     'get-1': Scenario('small GET, one at a time', 'requests', ('get', 'http', '/', 1),
                       CLIENTS, BOTH, US),
     'get-500': Scenario('small GET, 500 in flight', 'requests', ('get', 'http', '/', 500),
@@ -158,7 +161,12 @@ KEPT, CLOSED = ANSWER % b'keep-alive', ANSWER % b'close'
 
 
 class SmallServer(asyncio.Protocol):
-    """Answers small requests at once; a GET of /close is the last one of its connection."""
+    """Answers small requests at once.
+
+    A GET of /close is the last one of its connection, and one of /etag gets an ETag of its own.
+    """
+
+    etags = itertools.count()
 
     def connection_made(self, transport):
         self.transport, self.data = transport, b''
@@ -173,6 +181,9 @@ class SmallServer(asyncio.Protocol):
         elif data[:11] == b'GET /close ':
             self.transport.write(CLOSED)
             self.transport.close()
+        elif data[:10] == b'GET /etag ':
+            self.transport.write(KEPT.replace(b'abcdef-12', b'%09x' % next(self.etags)))
+            self.data = data[end:]
         else:
             self.transport.write(KEPT)
             self.data = data[end:]

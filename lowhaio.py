@@ -375,7 +375,6 @@ def Pool(
                     head, is_sent = await _send_unless_answered(connection, functools.partial(
                         send_all, loop, sock, socket_timeout, message[sent:]))
                 log('Header sent on %s', sock)
-                log('Body sent to its end: %s', is_sent)
             else:
                 kind = HttpDataError
                 await send_header(logger, loop, sock, socket_timeout,
@@ -386,13 +385,13 @@ def Pool(
                 head, is_sent = await _send_body(connection, counted, functools.partial(
                     send_body, logger, loop, sock, socket_timeout,
                     counted, body_args, body_kwargs))
-                log('Body sent to its end: %s', is_sent)
+            log('Body sent to its end: %s', is_sent)
             sock_post_message(sock)
 
-            version, code, response_headers, rest = head or await connection.receive_head()
+            version, code, response_headers, response_fields, rest = \
+                head or await connection.receive_head()
             log('Status received: %s', code)
 
-            response_fields = _combined(response_headers)
             length = _message_body_length(method, version, code, response_fields)
             connection.keep_seconds = _keep_seconds(
                 keep_alive_timeout, is_sent and _persists(http_version, fields),
@@ -770,7 +769,7 @@ _UNTIL_CLOSE = 'until close'
 
 
 def _response_head(data, limit):
-    """Gives (version, code, fields, rest) of an interim or final response; rest is what follows.
+    """Gives what _parse_head does of an interim or final response, and the rest: what follows it.
 
     Gives None if more bytes are needed. Status line and header section may have `limit` bytes.
     """
@@ -782,9 +781,7 @@ def _response_head(data, limit):
         return None
 
     _check_section_length('header section', end + 4, limit)
-    raw_status_line, _, raw_fields = data[:end].partition(b'\r\n')
-    version, code = _parse_status_line(raw_status_line)
-    return version, code, _parse_fields(raw_fields), data[end + 4:]
+    return *_parse_head(data[:end]), data[end + 4:]
 
 
 def _is_interim(code):
@@ -806,14 +803,19 @@ def _check_section_length(section, length, limit):
 
 
 @functools.lru_cache(maxsize=64)
-def _parse_status_line(raw_line):
-    """Gives (version, code) (RFC 9112 4)."""
-    _check_line(raw_line)
-    match = _STATUS_LINE.fullmatch(raw_line)
+def _parse_head(raw_head):
+    """Gives (version, code, headers, the same as a dict) of the bytes before the empty line.
+
+    Cached, since under load most heads come again: the date in them stands for a second.
+    """
+    raw_status_line, _, raw_fields = raw_head.partition(b'\r\n')
+    _check_line(raw_status_line)
+    match = _STATUS_LINE.fullmatch(raw_status_line)                     # RFC 9112 4
     if not match:
-        raise HttpDataError(
-            f'expected a status line of HTTP/1.0 or HTTP/1.1; got {_quoted(raw_line)}')
-    return match.groups()
+        raise HttpDataError(f'expected a status line of HTTP/1.0 or HTTP/1.1; '
+                            f'got {_quoted(raw_status_line)}')
+    headers = _parse_fields(raw_fields)
+    return *match.groups(), headers, _combined(headers)
 
 
 def _parse_fields(raw_section):
@@ -833,7 +835,7 @@ def _parse_fields(raw_section):
 
 @functools.lru_cache(maxsize=256)
 def _parse_field_line(raw_line):
-    """Gives (lower-case name, value). Cached, since most lines come again with each response."""
+    """Gives (lower-case name, value). Cached, since of another head most lines come again."""
     _check_line(raw_line)
     raw_name, colon, raw_value = raw_line.partition(b':')
     if not colon or not _TOKEN.fullmatch(raw_name):
@@ -1216,7 +1218,7 @@ class _Connection:
                 self.interim_responses = 0
                 return head
 
-            self.unparsed = head[3]
+            self.unparsed = head[-1]
             self.interim_responses += 1
             if self.interim_responses > _MAX_INTERIM_RESPONSES:         # D7
                 raise HttpDataError(f'expected a final response after {_MAX_INTERIM_RESPONSES} '

@@ -1328,8 +1328,7 @@ def read_response(method, pieces, limit=16384, chunks=None):
     async def receive(is_likely):
         return next(pieces, b'')
 
-    version, code, headers, rest = received_head(receive, limit)
-    fields = lowhaio._combined(headers)
+    version, code, headers, fields, rest = received_head(receive, limit)
     length = lowhaio._message_body_length(method, version, code, fields)
     kept = lowhaio._keep_seconds(15, True, version, code, fields, length)
 
@@ -1597,8 +1596,9 @@ def test_seconds_that_a_connection_is_kept(version, lines, seconds):
         id='for the hint if there is no limit'),
 ])
 def test_limit_of_the_seconds_that_a_connection_is_kept(limit, is_ours_kept, lines, seconds):
-    version, code, headers, _ = lowhaio._response_head(reply(b'content-length: 0', *lines), 16384)
-    assert lowhaio._keep_seconds(limit, is_ours_kept, version, code, lowhaio._combined(headers),
+    version, code, _, fields, _ = lowhaio._response_head(
+        reply(b'content-length: 0', *lines), 16384)
+    assert lowhaio._keep_seconds(limit, is_ours_kept, version, code, fields,
         0) == seconds
 
 
@@ -2008,8 +2008,7 @@ def read_generated(method, pieces, limit=16384):
         async def receive_some(is_likely):
             return receive()
 
-        version, code, headers, rest = received_head(receive_some, limit)
-        fields = lowhaio._combined(headers)
+        version, code, headers, fields, rest = received_head(receive_some, limit)
         length = lowhaio._message_body_length(method, version, code, fields)
         keep_seconds = lowhaio._keep_seconds(15, True, version, code, fields, length)
         decoder = lowhaio._body_decoder(length, rest, limit)
