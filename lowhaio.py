@@ -761,7 +761,7 @@ def _percent_encoded(match):
 
 _STATUS_LINE = re.compile(rb'(HTTP/1\.[01]) ([0-9]{3})(?: [^\r\n\0]*)?')    # RFC 9112 4, D9
 _BROKEN_LINE = re.compile(rb'\r(?!\n|\Z)|(?<!\r)\n|\0')             # RFC 9112 2.2, RFC 9110 5.5
-_LINE_FOLDING = re.compile(rb'(?<![ \t])(?:[ \t]*\r\n[ \t]+)+')           # RFC 9112 5.2
+_LINE_FOLDING = re.compile(rb'(?<![ \t])(?:[ \t]*\r\n[ \t]+)+')     # RFC 9112 5.2
 _KEEP_ALIVE_HINT = re.compile(rb'(?:^|[,;\s])timeout\s*=\s*"?([0-9]{1,9})(?![0-9])', re.I)
 
 _CHUNKED = 'chunked'            # of _message_body_length, in place of a number of bytes
