@@ -149,7 +149,7 @@ TARGETS = (
     ('memory-down', 'MB', 2), ('memory-up', 'MB', 2), ('memory-idle', 'kB', 4),
 )
 
-CHARTED = ('get-50', 'get-1', 'post', 'tls-50', 'connect-tls', 'download', 'upload')
+CHARTED = ('get-50', 'get-50-etag', 'get-1', 'post', 'tls-50', 'connect-tls', 'download', 'upload')
 
 
 # Servers. They do as little as they can, so that no client has to wait for them.

@@ -3137,6 +3137,39 @@ async def test_request_body_that_fails(body, length, kind, text, cause, content)
         assert await handler.content() == content
 
 
+@pytest.mark.parametrize(('content', 'length', 'args', 'text', 'cause', 'sent'), [
+    (b'abcd', b'3', (), 'expected 3 more bytes of the request body, .*; got 4', None, b''),
+    (b'ab', b'3', (), 'expected 1 more bytes of the request body, .*; got its end', None, b'ab'),
+    (b'ab', None, (), 'expected a content-length or transfer-encoding in headers', None, b''),
+    ('ab', b'2', (), 'expected bytes of the request body; got TypeError', TypeError, b''),
+    (b'ab', b'2', ((b'x',), {}), 'function that returns an async iterator', TypeError, b''),
+    (b'ab', b'2', ((), {'x': b'x'}), 'function that returns an async iterator', TypeError, b''),
+    (None, b'3', (), 'expected 3 more bytes of the request body, .*; got its end', None, b''),
+])
+@in_loop
+async def test_streamed_or_no_body_that_is_not_as_said_fails(
+        content, length, args, text, cause, sent):
+    handler, socks = Receiving(), Socks()
+    headers = [(b'content-length', length)] if length else []
+    body = lowhaio.streamed(content) if content else lowhaio.empty_async_iterator
+    async with Server(handler) as server, pool(get_sock=socks) as request:
+        with failing(lowhaio.HttpDataError, text, cause):
+            await request(b'PUT', server.url, (), headers, body, *args)
+        assert socks.open() == [False]
+        assert await handler.content() == sent
+
+
+@in_loop
+async def test_streamed_chunks_are_sent_with_the_header_section():
+    socks, content = spying(), b'2\r\nok\r\n0\r\n\r\n'
+    async with Server(answering(OK)) as server, pool(get_sock=socks) as request:
+        await get(request, server.url, b'PUT', headers=[(b'transfer-encoding', b'chunked')],
+                  body=lowhaio.streamed(content))
+        head = b'PUT / HTTP/1.1\r\nhost:127.0.0.1\r\ntransfer-encoding:chunked\r\n\r\n'
+        assert [call for call in socks[0].calls if call[0] == 'send'] == [
+            ('send', len(head + content))]
+
+
 @pytest.mark.parametrize(('body', 'cause'), [
     (b'not callable', TypeError),
     (lambda: [b'not async'], AttributeError),
