@@ -6458,7 +6458,7 @@ async def test_at_most_16_sends_or_receives_in_one_turn(tls, size, monkeypatch):
         assert len(await lowhaio.buffered(body)) == 100 * 16384
         assert sum(turns) >= sent + 100
         assert max(turns) <= 16
-        assert len(turns) > 8
+        assert sum(turns) > 4 * sum(turn > 0 for turn in turns), 'more turns than are asked for'
     timer[0].cancel()
 
 
