@@ -3657,10 +3657,10 @@ async def test_warm_request_costs_one_send_one_recv_and_one_probe(body, lengths)
     def noting(name):
         original = getattr(loop, name)
 
-        def call(fd, *args):
-            if socks and (getattr(fd, 'fileno', lambda: fd)()) == socks[0].fileno():
+        def call(fd, *args, **kwargs):
+            if name in ('call_at', 'call_later') or getattr(fd, 'fileno', lambda: fd)() == number:
                 registrations.append(name)
-            return original(fd, *args)
+            return original(fd, *args, **kwargs)
 
         return call
 
@@ -3668,7 +3668,9 @@ async def test_warm_request_costs_one_send_one_recv_and_one_probe(body, lengths)
         fields = [(b'content-length', b'%d' % sum(lengths))] if sum(lengths) else []
         await get(request, server.url, b'GET', headers=fields, body=body)
         del socks[0].calls[:]
-        names = ('add_reader', 'remove_reader', 'add_writer', 'remove_writer')
+        number = socks[0].fileno()
+        names = ('add_reader', 'remove_reader', 'add_writer', 'remove_writer',
+                 'call_at', 'call_later')
         for name in names:
             setattr(loop, name, noting(name))
         await get(request, server.url, b'GET', headers=fields, body=body)
