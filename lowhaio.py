@@ -809,13 +809,20 @@ def _parse_head(raw_head):
     Cached, since under load most heads come again: the date in them stands for a second.
     """
     raw_status_line, _, raw_fields = raw_head.partition(b'\r\n')
-    _check_line(raw_status_line)
-    match = _STATUS_LINE.fullmatch(raw_status_line)                     # RFC 9112 4
-    if not match:
-        raise HttpDataError(f'expected a status line of HTTP/1.0 or HTTP/1.1; '
-                            f'got {_quoted(raw_status_line)}')
+    version, code = _parse_status_line(raw_status_line)
     headers = _parse_fields(raw_fields)
-    return *match.groups(), headers, _combined(headers)
+    return version, code, headers, _combined(headers)
+
+
+@functools.lru_cache(maxsize=8)
+def _parse_status_line(raw_line):
+    """RFC 9112 4. Cached, since there are few."""
+    _check_line(raw_line)
+    match = _STATUS_LINE.fullmatch(raw_line)
+    if not match:
+        raise HttpDataError(
+            f'expected a status line of HTTP/1.0 or HTTP/1.1; got {_quoted(raw_line)}')
+    return match.groups()
 
 
 def _parse_fields(raw_section):
