@@ -40,6 +40,7 @@ but for these deviations, which code and tests cite by number:
 
 import asyncio
 import collections
+import collections.abc
 import contextlib
 import errno
 import functools
@@ -66,6 +67,7 @@ _MAX_CHUNKS = 256              # likewise, of the chunks of one read: there can 
 _TLS_RECORD = 16384            # bytes of content in one TLS record (RFC 8446 5.1)
 _MAX_SENT = 32768              # bytes sent at once: 64 kB cost Linux thrice as much on loopback
 _MAX_JOINED = 16384            # bytes of content that are copied behind the header section
+_MAX_CACHED = 4096             # bytes of a header section that is remembered: few are longer
 _MAX_QUOTED = 80               # bytes of what a peer sent that an error text quotes
 
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -219,7 +221,7 @@ async def send_header_tuples_of_bytes(logger, loop, sock, socket_timeout, http_v
     """
     head = _request_head(http_version, method, parsed_url, params, headers)
     try:
-        sent = _send_now(sock, head) or await _send_when_ready(loop, sock, socket_timeout, head)
+        sent = await _send_some(loop, sock, socket_timeout, head)
     except Exception as exception:
         raise HttpConnectionError(f'{parsed_url.hostname}: expected {sock!r} to take the header; '
                                   f'got {exception!r}') from exception
@@ -301,7 +303,7 @@ def Pool(
     sends_at_once = \
         send_header is send_header_tuples_of_bytes and send_body is send_body_async_gen_bytes
     resolve, clear_dns_cache = get_dns_resolver(get_logger_adapter=get_resolver_logger_adapter({}))
-    pool_log = _log_of(get_logger_adapter({}))
+    pool_log = get_logger_adapter({}).debug
 
     origins = weakref.WeakValueDictionary()  # key -> _Origin, while one of its connections is open
     sessions = collections.OrderedDict()     # key -> last TLS session of an origin, oldest first
@@ -345,8 +347,12 @@ def Pool(
                 `HttpTlsError`.
             HttpDataError: after a byte may have been sent, here or while `body` is iterated.
                 Also as `HttpConnectionClosedError` and `HttpHeaderTooLong`.
+            RuntimeError: this is not the event loop in which `Pool` was called.
         """
-        target, headers, fields = _checked_request(http_version, method, url, params, headers)
+        if asyncio.get_running_loop() is not loop:
+            raise RuntimeError('expected the event loop in which Pool() was called; got another')
+        target, headers, fields = _checked_request(
+            http_version, method, url, params, headers, body)
         extra = {'lowhaio_method': method.decode('ascii'), 'lowhaio_url': target.log_url}
         logger = get_logger_adapter(extra)
         log = _log_of(logger)
@@ -368,8 +374,7 @@ def Pool(
             if content is not None:             # nearly always, one send
                 message = _request_head(
                     http_version, method, target.parsed, params, headers) + content
-                sent = _send_now(sock, message) or await _send_when_ready(
-                    loop, sock, socket_timeout, message)
+                sent = await _send_some(loop, sock, socket_timeout, message)
                 kind, is_header_sent = HttpDataError, True
                 if sent < len(message):
                     head, is_sent = await _send_unless_answered(connection, functools.partial(
@@ -410,9 +415,9 @@ def Pool(
     async def resolve_addresses(origin, log, get_resolver_logger_adapter):
         """Asks for the A records, and closes what is idle at an address that is not among them."""
         try:
-            records = await _resolver_steps(resolve(
+            records = tuple(await _resolver_steps(resolve(
                 origin.host, aiodnsresolver.TYPES.A,
-                get_logger_adapter=get_resolver_logger_adapter))
+                get_logger_adapter=get_resolver_logger_adapter)))
             addresses = tuple(str(record) for record in records)
         except Exception as exception:
             raise HttpDnsError(
@@ -422,7 +427,7 @@ def Pool(
             raise HttpDnsError(f'{origin.host}: expected A records; got none')
 
         origin.addresses = addresses
-        origin.expires_at = min(getattr(record, 'expires_at', 0) for record in records)
+        origin.expires_at = min(getattr(record, 'expires_at', -_NEVER) for record in records)
         for connection in [c for c in origin.idle if c.address not in addresses]:
             log('Address withdrawn: %s', connection.address)
             close_idle(connection, 'its address is no longer among the A records')
@@ -432,10 +437,10 @@ def Pool(
         while origin.idle:
             connection, _ = origin.idle.popitem()
             connection.on_unasked = connection.on_expired = None
-            if connection.is_alive():
+            if not connection.is_late() and connection.is_alive():
                 log('Reusing %s', connection.sock)
                 return connection
-            connection.close('not reused, since the peer closed it or sent bytes')
+            connection.close('not reused: its time is over, or the peer closed it or sent bytes')
 
         log('No idle connection to %s', origin.key)
         return None
@@ -479,8 +484,10 @@ def Pool(
             sock.close()
             if not isinstance(exception, Exception):
                 raise
+            hint = '' if isinstance(exception, ssl.SSLCertVerificationError) else \
+                f'; does port {origin.key[2]} speak TLS?'
             raise HttpTlsError(f'{origin.host} at {address}: expected a TLS handshake; '
-                               f'got {exception!r}') from exception
+                               f'got {exception!r}{hint}') from exception
         return sock
 
     def release(connection, rest):
@@ -530,14 +537,19 @@ def Pool(
                 if len(sessions) > _MAX_KEPT_SESSIONS:
                     sessions.popitem(last=False)
 
-    async def close():
+    async def close(get_logger_adapter=get_logger_adapter,
+                    get_resolver_logger_adapter=get_resolver_logger_adapter):
         """Closes what is idle and clears the DNS cache.
 
         Connections in use are closed when their response ends; nothing is kept any more.
+
+        Args:
+            get_logger_adapter: as that of `Pool`, for this.
+            get_resolver_logger_adapter: as that of `Pool`, for this.
         """
         nonlocal is_closed
         is_closed = True
-        pool_log('Closing %s origins', len(origins))
+        get_logger_adapter({}).debug('Closing %s origins', len(origins))
         sessions.clear()
         for origin in list(origins.values()):
             origin.forget_addresses()
@@ -558,20 +570,22 @@ class _Origin:
         self.host = target.key[1]
         self.is_literal = target.is_literal
         self.addresses = (self.host,) if self.is_literal else ()
-        self.expires_at = float('inf') if self.is_literal else 0    # of the addresses; loop time
+        self.expires_at = _NEVER if self.is_literal else -_NEVER    # of the addresses; loop time
         self.idle = {}                                  # its keys: connections, the newest last
 
     def forget_addresses(self):
         """Has the next request ask the resolver."""
-        self.expires_at = self.expires_at if self.is_literal else 0
+        self.expires_at = _NEVER if self.is_literal else -_NEVER
 
 
 # Request on the wire. Nothing here waits.
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")               # RFC 9110 5.6.2
 _FORBIDDEN = re.compile(rb'[\r\n\0]')                               # RFC 9110 5.5
+_CONTROL = re.compile(rb'[\0-\x08\x0a-\x1f\x7f]')                   # RFC 9110 5.5
 _MAX_DIGITS = 18                                                    # a sane range
 _LENGTH = re.compile(rb'0*([0-9]{1,%d})' % _MAX_DIGITS)             # RFC 9110 8.6
+_MAX_HOST = 254                                                     # RFC 1035 2.3.4, with a dot
 _HOST = re.compile(r'[0-9a-z_\-.]+')                                # as names are, and with _
 _BRACKETED = re.compile(r'\[[^\[\]]*\](?::[^\[\]]*)?')              # RFC 3986 3.2.2
 _NOT_IN_PATH = re.compile(                                          # RFC 3986 3.3, D2
@@ -588,18 +602,23 @@ _Target = collections.namedtuple('_Target', (
 ))
 
 
-def _checked_request(http_version, method, url, params, headers):
+def _checked_request(http_version, method, url, params, headers, body):
     """Gives target, headers as a tuple, and what frames the message, or refuses the request."""
     try:
         if not isinstance(method, bytes):
             raise ValueError(f'expected method as bytes; got {method!r}')
-        if _lower_token(method) == b'connect':
+        if _lower_token('method', method) == b'connect':
             raise ValueError('expected a method that a client of origins has; got CONNECT')
         if not isinstance(url, str):
             raise ValueError(f'expected url as str; got {url!r}')
         if params:
             _valid('params', urllib.parse.urlencode, params, True)
+        if isinstance(headers, collections.abc.Mapping):
+            raise ValueError('expected headers as pairs of bytes; got a dict: pass its .items()')
         headers = _valid('headers', tuple, headers)
+        if not callable(body):
+            raise ValueError('expected body as a function that returns an async iterator, such as '
+                             f'streamed(data); got {type(body).__name__}')
         return _parse_url(url), headers, _checked_fields(http_version, headers)
 
     except ValueError as cause:
@@ -615,18 +634,18 @@ def _valid(what, function, *args):
 
 
 @functools.lru_cache(maxsize=256)
-def _lower_token(raw):
+def _lower_token(what, raw):
     """Gives a token in lower case. Cached, since the same few names come again and again."""
     if not _TOKEN.fullmatch(raw):
-        raise ValueError(f'expected a token (RFC 9110 5.6.2); got {_quoted(raw)}')
+        raise ValueError(f'expected {what} as a token (RFC 9110 5.6.2); got {_quoted(raw)}')
     return raw.lower()
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def _parse_url(url):
     """Gives the _Target of a URL (RFC 9110 4.2, RFC 3986)."""
     if _FORBIDDEN.search(_valid('url', url.encode)):
-        raise ValueError(f'expected url without CR, LF and NUL; got {url!r}')
+        raise ValueError('expected url without CR, LF and NUL; got one')
 
     parsed = _valid('url', urllib.parse.urlsplit, url.replace('\t', '%09'))     # else lost
     if parsed.scheme not in ('http', 'https'):
@@ -646,20 +665,29 @@ def _parse_host(parsed_url):
     """Gives (host, whether it is an address): in punycode, an address without brackets."""
     hostname = parsed_url.hostname or ''
     if '[' in parsed_url.netloc:
-        if not _BRACKETED.fullmatch(parsed_url.netloc.rpartition('@')[2]):
+        host_and_port = parsed_url.netloc.rpartition('@')[2]
+        if not _BRACKETED.fullmatch(host_and_port):
             raise ValueError('expected url with nothing but a port beside the brackets of its '
-                             f'host; got {parsed_url.netloc!r}')
+                             f'host; got {host_and_port!r}')
         if '%' in hostname:
             raise ValueError(f'expected an IPv6 address without a zone; got {hostname!r}')
         return str(_valid('url', ipaddress.IPv6Address, hostname)), True
 
+    _check_host_length(hostname)        # first, since the codec takes quadratic time
     host = _valid('url', hostname.encode, 'idna').decode('ascii')
+    _check_host_length(host)
     if not _HOST.fullmatch(host):       # the codec lets a space pass
         raise ValueError(f'expected url with a host; got {hostname!r}')
     try:
         return str(ipaddress.IPv4Address(host)), True
     except ValueError:
         return host, False
+
+
+def _check_host_length(host):
+    if len(host) > _MAX_HOST:
+        raise ValueError(f'expected url with a host of at most {_MAX_HOST} characters; '
+                         f'got {len(host)}')
 
 
 def _checked_fields(http_version, headers):
@@ -674,9 +702,9 @@ def _checked_fields(http_version, headers):
         if not isinstance(name, bytes) or not isinstance(value, bytes):
             raise ValueError(f'expected header fields as pairs of bytes; got {name!r} '
                              f'with a value of {type(value).__name__}')
-        lower_name = _lower_token(name)
-        if _FORBIDDEN.search(value):
-            raise ValueError(f'expected {name!r} without CR, LF and NUL; got one')
+        lower_name = _lower_token('header field name', name)
+        if _CONTROL.search(value):
+            raise ValueError(f'expected {name!r} without control characters; got one')
         if lower_name in _FRAMING_FIELDS:
             before = fields.get(lower_name)
             if before is not None and lower_name == b'host':
@@ -697,7 +725,7 @@ def _check_request_framing(http_version, fields):
     if length is not None:
         match = _LENGTH.fullmatch(length.strip(b' \t'))
         if not match:
-            raise ValueError(f'expected content-length as a number; got {_quoted(length)}')
+            raise ValueError(f'expected content-length as one number; got {_quoted(length)}')
         fields[b'content-length'] = match[1]
 
     elif http_version == b'HTTP/1.0':
@@ -705,9 +733,9 @@ def _check_request_framing(http_version, fields):
 
     else:
         *others, last = [token.strip(b' \t').lower() for token in coding.split(b',')]
-        if last != b'chunked' or b'chunked' in others:
-            raise ValueError(
-                f'expected transfer-encoding to end in chunked, once; got {_quoted(coding)}')
+        if last != b'chunked' or b'chunked' in others or not all(map(_TOKEN.fullmatch, others)):
+            raise ValueError('expected transfer-encoding as a list of codings that ends in '
+                             f'chunked, once; got {_quoted(coding)}')
 
 
 def _known_content(fields, body, body_args, body_kwargs):
@@ -743,7 +771,7 @@ def _request_head(http_version, method, parsed_url, params, headers):
     return b'\r\n'.join(lines)
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def _target_and_host(parsed_url):
     """Gives the request-target without params (RFC 9112 3.2.1), and the value of host (D1)."""
     path = _NOT_IN_PATH.sub(_percent_encoded, parsed_url.path.encode('utf-8')) or b'/'
@@ -760,7 +788,7 @@ def _percent_encoded(match):
 # Response on the wire. Nothing here waits.
 
 _STATUS_LINE = re.compile(rb'(HTTP/1\.[01]) ([0-9]{3})(?: [^\r\n\0]*)?')    # RFC 9112 4, D9
-_BROKEN_LINE = re.compile(rb'\r(?!\n|\Z)|(?<!\r)\n|\0')             # RFC 9112 2.2, RFC 9110 5.5
+_BROKEN_LINE = re.compile(rb'\r(?!\n|\Z)|(?<!\r)\n|\0')             # RFC 9112 2.2, 9110 5.5
 _LINE_FOLDING = re.compile(rb'(?<![ \t])(?:[ \t]*\r\n[ \t]+)+')     # RFC 9112 5.2
 _KEEP_ALIVE_HINT = re.compile(rb'(?:^|[,;\s])timeout\s*=\s*"?([0-9]{1,9})(?![0-9])', re.I)
 
@@ -768,20 +796,23 @@ _CHUNKED = 'chunked'            # of _message_body_length, in place of a number 
 _UNTIL_CLOSE = 'until close'
 
 
-def _response_head(data, limit):
+def _response_head(data, limit, seen=0):
     """Gives what _parse_head does of an interim or final response, and the rest: what follows it.
 
     Gives None if more bytes are needed. Status line and header section may have `limit` bytes.
+    The first `seen` bytes were there when it gave None before: they are not looked at again.
     """
     end = data.find(b'\r\n\r\n')
     if end == -1:
         if data[:5] != b'HTTP/'[:len(data)]:
-            raise HttpDataError(f'expected a status line; got {_quoted(data)}')
-        _check_section_so_far('header section', data, limit)
+            hint = ', which is TLS: is this an https port?' if data[:2] == b'\x15\x03' else ''
+            raise HttpDataError(f'expected a status line; got {_quoted(data)}{hint}')
+        _check_section_so_far('header section', data, limit, seen)
         return None
 
     _check_section_length('header section', end + 4, limit)
-    return *_parse_head(data[:end]), data[end + 4:]
+    parse = _parse_head if end <= _MAX_CACHED else _parse_head.__wrapped__
+    return *parse(data[:end]), data[end + 4:]
 
 
 def _is_interim(code):
@@ -789,9 +820,9 @@ def _is_interim(code):
     return code[:1] == b'1' and code != b'101'
 
 
-def _check_section_so_far(section, data, limit):
+def _check_section_so_far(section, data, limit, seen):
     """Finds at once what no further bytes can mend."""
-    if _BROKEN_LINE.search(data):
+    if _BROKEN_LINE.search(data, max(0, seen - 1)):         # a CR that was the last is seen again
         raise HttpDataError(f'expected a {section} of lines that end in CRLF, without other '
                             f'CR, LF and NUL; got {_quoted(data)}')
     _check_section_length(section, len(data) + 1, limit)
@@ -831,8 +862,9 @@ def _parse_fields(raw_section):
     An obsolete line folding counts as a space (RFC 9112 5.2). It makes a line that starts with
     one, and so is no field line: there is no need to look for it in others.
     """
+    parse = _parse_field_line if len(raw_section) <= _MAX_CACHED else _parse_field_line.__wrapped__
     try:
-        return tuple(map(_parse_field_line, raw_section.split(b'\r\n') if raw_section else ()))
+        return tuple(map(parse, raw_section.split(b'\r\n') if raw_section else ()))
     except HttpDataError:
         unfolded = _LINE_FOLDING.sub(b' ', raw_section)
         if unfolded == raw_section:
@@ -861,9 +893,10 @@ def _combined(headers):
     """Gives a dict of the fields, repeated ones joined to one list (RFC 9110 5.3)."""
     fields = dict(headers)
     if len(fields) != len(headers):
-        fields = {}
+        values = collections.defaultdict(list)
         for name, value in headers:
-            fields[name] = fields[name] + b',' + value if name in fields else value
+            values[name].append(value)
+        fields = {name: b','.join(values[name]) for name in values}
     return fields
 
 
@@ -932,7 +965,7 @@ def _persists(version, fields):
     return b'close' not in options and (version == b'HTTP/1.1' or b'keep-alive' in options)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=8)
 def _tokens(raw_list):
     return frozenset(token.strip(b' \t').lower() for token in raw_list.split(b','))
 
@@ -942,7 +975,7 @@ def _tokens(raw_list):
 # needs more bytes and is sent them, b'' at the end of the stream, and returns what is left over.
 
 _CHUNK_SIZE_LINE = re.compile(rb'([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\0]*)?\r\n')    # RFC 9112 7.1
-_CHUNK_SIZE_LINE_SO_FAR = re.compile(rb'(?:[0-9A-Fa-f]{1,16}[ \t]*(?:;[^\r\n\0]*)?\r?)?')
+_CHUNK_SIZE = re.compile(rb'[0-9A-Fa-f]{1,16}+[ \t]*+(?:;|\r?\Z)')   # and what may follow it
 
 
 def _body_decoder(length, data, limit):
@@ -975,17 +1008,21 @@ def _decode_chunked(data, limit):
     """RFC 9112 7.1. A chunk-size line and the trailer section may have `limit` bytes each."""
     at = 0      # what is before that has been dealt with
     while True:
-        line = _CHUNK_SIZE_LINE.match(data, at)
-        while not line:
+        seen = 0
+        while (end := data.find(b'\n', at) + 1) == 0:
             data, at = data[at:], 0
-            if not _CHUNK_SIZE_LINE_SO_FAR.fullmatch(data):
+            is_broken = _BROKEN_LINE.search(data, max(0, seen - 1))
+            if is_broken or (data and not _CHUNK_SIZE.match(data)):
                 raise HttpDataError(f'expected a chunk size; got {_quoted(data)}')
             _check_section_length('chunk-size line', len(data) + 1, limit)
+            seen = len(data)
             data += (yield None) or _cut_off('a chunk size')
-            line = _CHUNK_SIZE_LINE.match(data)
 
-        _check_section_length('chunk-size line', line.end() - at, limit)
-        size, at = int(line[1], 16), line.end()
+        line = _CHUNK_SIZE_LINE.fullmatch(data, at, end)
+        if not line:
+            raise HttpDataError(f'expected a chunk size; got {_quoted(data[at:end])}')
+        _check_section_length('chunk-size line', end - at, limit)
+        size, at = int(line[1], 16), end
         if size == 0:
             return (yield from _drop_trailer_section(data[at:], limit))
 
@@ -1006,6 +1043,7 @@ def _decode_chunked(data, limit):
 
 def _drop_trailer_section(data, limit):
     """RFC 9112 7.1.2. Checked like a header section, and dropped. Returns what comes after."""
+    seen = 0
     while not data.startswith(b'\r\n'):
         end = data.find(b'\r\n\r\n')
         if end != -1:
@@ -1013,7 +1051,8 @@ def _drop_trailer_section(data, limit):
             _parse_fields(data[:end])
             return data[end + 4:]
 
-        _check_section_so_far('trailer section', data, limit)
+        _check_section_so_far('trailer section', data, limit, seen)
+        seen = len(data)
         data += (yield None) or _cut_off('the end of the trailer section')
     return data[2:]
 
@@ -1053,8 +1092,9 @@ class _RequestBody:
         try:
             self._iterator = self._body(*args, **kwargs).__aiter__()
         except Exception as exception:
-            raise HttpDataError(f'expected the request body to be a function that returns an '
-                                f'async iterator; got {exception!r}') from exception
+            raise HttpDataError('expected the request body to be a function that returns an async '
+                                f'iterator, such as streamed(data); got {exception!r}'
+                                ) from exception
         return self
 
     def __aiter__(self):
@@ -1218,9 +1258,10 @@ class _Connection:
                 f'{self.origin.host} at {self.address}: expected a response; '
                 f'got the end of the stream after {_quoted(self.unparsed)}')
 
+        seen = len(self.unparsed)
         self.unparsed += data
-        while head := _response_head(self.unparsed, self.head_limit):
-            self.unparsed = b''
+        while head := _response_head(self.unparsed, self.head_limit, seen):
+            self.unparsed, seen = b'', 0
             if not _is_interim(head[1]):
                 self.interim_responses = 0
                 return head
@@ -1241,7 +1282,7 @@ class _Connection:
         if self.sock is None or self._waiter is not None:
             raise HttpDataError('expected an open body with one reader; got one that had been '
                                 'closed, or that another task is reading')
-        if is_likely:
+        if is_likely or (self.is_tls and self.sock.pending()):
             if self.is_turn_over(1):
                 await self._give_way()
             try:
@@ -1317,6 +1358,10 @@ class _Connection:
                 self._timer.cancel()
             self._start_timer()
 
+    def is_late(self):
+        """Whether the time is over, which the timer may not have been able to say yet."""
+        return self._deadline <= self.loop.time()
+
     def _start_timer(self):
         self._timer = self.loop.call_at(self._deadline, self._on_timer)
         self._timer_due = self._deadline
@@ -1326,7 +1371,7 @@ class _Connection:
         if self._waiter is None and self.on_expired is None:
             return
 
-        is_late = self._deadline <= self.loop.time()
+        is_late = self.is_late()
         if is_late and self._waiter is None:
             self.on_expired(self)
             return
@@ -1542,36 +1587,41 @@ def timeout(loop, max_time):
 def _resolver_steps(awaitable):
     """Awaits what a resolver gives, and mends what aiodnsresolver does to the task it runs in.
 
-    Its time-outs cancel the task: that is taken back whenever one is swallowed, and if a
-    cancellation from outside was swallowed with it, that is raised. And it leaves async generators
+    Its time-outs cancel the task: that is taken back whenever one is swallowed. If a cancellation
+    from outside was swallowed with it, that is raised once more. And it leaves async generators
     suspended, to close which the event loop would create a task: without its hooks, they are just
     closed.
     """
     task = asyncio.current_task()
     cancelling = task.cancelling()
+    is_cancelled = False            # from outside
     steps = awaitable.__await__()
     step, argument = steps.send, None
 
-    def settle():
-        if isinstance(argument, asyncio.CancelledError) and task.uncancel() > cancelling:
-            steps.close()
-            raise asyncio.CancelledError
+    def has_swallowed_a_cancellation():
+        nonlocal is_cancelled
+        is_swallowed = isinstance(argument, asyncio.CancelledError)
+        if is_swallowed and not is_cancelled and task.cancelling() > cancelling:
+            is_cancelled = task.uncancel() > cancelling
+        return is_swallowed and is_cancelled
 
     while True:
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(None, None)
         try:
             waited_for = step(argument)
-        except StopIteration as stop:
-            settle()
-            return stop.value
-        except Exception:
-            settle()
+        except Exception as end:
+            if has_swallowed_a_cancellation():
+                raise asyncio.CancelledError from None
+            if isinstance(end, StopIteration):
+                return end.value
             raise
         finally:
             sys.set_asyncgen_hooks(*hooks)
 
-        settle()
+        if has_swallowed_a_cancellation():
+            step, argument = steps.throw, asyncio.CancelledError()
+            continue
         try:
             step, argument = steps.send, (yield waited_for)
         except BaseException as exception:
@@ -1655,10 +1705,10 @@ async def send_all(loop, sock, socket_timeout, data):
         await _send_rest(loop, sock, socket_timeout, memoryview(data)[sent:])
 
 
-async def _send_when_ready(loop, sock, socket_timeout, data):
+async def _send_some(loop, sock, socket_timeout, data):
     """Gives the number of bytes that were taken, at least one."""
-    deadline = loop.time() + socket_timeout
-    return await _retry(loop, sock, deadline, functools.partial(_send, sock, data))
+    return _send_now(sock, data) or await _retry(
+        loop, sock, loop.time() + socket_timeout, functools.partial(_send, sock, data))
 
 
 async def _send_rest(loop, sock, socket_timeout, data):
@@ -1668,6 +1718,8 @@ async def _send_rest(loop, sock, socket_timeout, data):
     deadline = loop.time() + socket_timeout
 
     def on_writable():
+        nonlocal deadline
+        deadline = loop.time() + socket_timeout         # part of a TLS record is progress
         _wake(waiter)
 
     try:
@@ -1680,6 +1732,9 @@ async def _send_rest(loop, sock, socket_timeout, data):
                 if not data:
                     return
                 deadline = loop.time() + socket_timeout
+            else:
+                await asyncio.sleep(0)
+                continue                # to wait is for who is blocked: it may take its time
 
             if loop.time() >= deadline:
                 raise TimeoutError(f'no bytes taken within {socket_timeout} s')
