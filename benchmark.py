@@ -680,7 +680,7 @@ def describe_environment(server_cpus, client_cpus):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             return importlib.metadata.version(name)
 
-    names = ('aiohttp', 'httpx', 'pyreqwest', 'uvloop', 'aiodnsresolver')
+    names = ('lowhaio', 'aiohttp', 'httpx', 'pyreqwest', 'uvloop', 'aiodnsresolver')
     processor = platform.processor() or platform.machine()
     with contextlib.suppress(OSError, IndexError):
         models = pathlib.Path('/proc/cpuinfo').read_text().split('model name')
@@ -834,9 +834,11 @@ def main():
 
     wanted = set(args.scenarios) | {against for name, against, _ in TARGETS
                                     if name in args.scenarios and against in SCENARIOS}
-    install_old()
+    clients = args.client or CLIENTS
+    if OLD in clients:
+        install_old()
     data = measure_all([name for name in SCENARIOS if name in wanted or not wanted],
-                       args.client or CLIENTS, args.loop or (ASYNCIO if args.quick else BOTH),
+                       clients, args.loop or (ASYNCIO if args.quick else BOTH),
                        args.rounds or (1 if args.quick else 5), 0.15 if args.quick else 0.6)
     if args.json:
         args.json.write_text(json.dumps(data, indent=1), encoding='utf-8')

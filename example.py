@@ -103,11 +103,14 @@ def main(arguments):
         return 2
     try:
         asyncio.run(fetch(arguments[0]) if arguments else use_server())
+        sys.stdout.flush()
     except HttpError as error:
         print(f'{type(error).__name__}: {error}', file=sys.stderr)
         return 1
-    except BrokenPipeError:         # whoever read the output has enough
+    except OSError as error:        # of standard output: nothing more can be written to it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):      # else whoever read it has enough
+            print(f'standard output: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -40,7 +40,6 @@ but for these deviations, which code and tests cite by number:
 
 import asyncio
 import collections
-import collections.abc
 import contextlib
 import errno
 import functools
@@ -613,7 +612,7 @@ def _checked_request(http_version, method, url, params, headers, body):
             raise ValueError(f'expected url as str; got {url!r}')
         if params:
             _valid('params', urllib.parse.urlencode, params, True)
-        if isinstance(headers, collections.abc.Mapping):
+        if isinstance(headers, dict):
             raise ValueError('expected headers as pairs of bytes; got a dict: pass its .items()')
         headers = _valid('headers', tuple, headers)
         if not callable(body):

@@ -45,6 +45,7 @@ import time
 import types
 import urllib.parse
 import warnings
+import xml.etree.ElementTree
 from random import Random
 from typing import NamedTuple
 
@@ -4417,6 +4418,34 @@ async def test_each_send_is_one_tls_record_at_most():
 
 
 @in_loop
+async def test_warm_request_over_tls_costs_one_send_and_one_recv():
+    """The probe finds nothing below TLS, and so needs not to ask TLS."""
+    class Noting(ssl.SSLSocket):
+        def send(self, data, *args):
+            calls.append('send')
+            return super().send(data, *args)
+
+        def recv(self, size, *args):
+            calls.append(('recv', size))
+            return super().recv(size, *args)
+
+    loop, (server_context, client_context) = asyncio.get_running_loop(), tls_contexts()
+    client_context.sslsocket_class, calls = Noting, []
+    async with Server(answering(OK), tls=server_context) as server, \
+            pool(get_ssl_context=lambda: client_context) as request:
+        for _ in range(2):
+            await get(request, server.url)
+        calls.clear()
+        names = 'add_reader', 'remove_reader', 'add_writer', 'remove_writer', 'call_at'
+        for name in names:
+            setattr(loop, name, lambda *_, name=name: calls.append(name))
+        await get(request, server.url)
+        for name in names:
+            delattr(loop, name)
+        assert calls == ['send', ('recv', 16384)]
+
+
+@in_loop
 async def test_session_without_a_ticket_is_not_the_one_that_is_remembered():
     class Late(ssl.SSLSocket):
         @property
@@ -7272,6 +7301,16 @@ async def test_retry_layer_goes_by_the_error_classes(failure, intervals, error, 
 
 
 @in_loop
+async def test_retry_layer_also_repeats_what_was_refused_as_invalid():
+    async with pool() as request:
+        counted, urls = counting(request)
+        retrying = lowhaio_retry.retry(counted, ((lowhaio.HttpConnectionError, (0, 0)),))
+        with pytest.raises(lowhaio.HttpConnectionError, match='request refused'):
+            await retrying(b'GET', 'ftp://a.test/')
+        assert len(urls) == 3
+
+
+@in_loop
 async def test_retry_layer_gets_through_once_the_server_is_up():
     handler = noting(lambda *_: answer(200, b'up'))
     async with contextlib.AsyncExitStack() as stack:
@@ -7377,6 +7416,27 @@ async def test_redirect_layer_keeps_to_a_query_in_the_url_but_repeats_params():
 
 
 @in_loop
+async def test_redirect_layer_resolves_a_relative_path_against_the_root():
+    """And not against the path of the request, as RFC 3986 5.2 has it: the README says so."""
+    async with redirecting(302, 'next') as (server, handler, request):
+        assert (await get(request, server.url + 'from/here'))[2] == b'there'
+        assert [noted[1] for noted in handler.noted] == [b'/from/here', b'/next']
+
+
+@pytest.mark.parametrize(('location', 'kwargs', 'error'), [
+    pytest.param('location: /é', {}, UnicodeDecodeError, id='a location beyond ASCII'),
+    pytest.param('x: y', {}, KeyError, id='no location'),
+    pytest.param('location: /to', {'get_logger_adapter': lowhaio.get_logger_adapter_default},
+                 TypeError, id='get_logger_adapter')])
+@in_loop
+async def test_redirect_layer_does_not_take(location, kwargs, error):
+    handler = noting(lambda *_: answer(302, b'', location.encode()))
+    async with Server(handler) as server, pool() as request:
+        with pytest.raises(error):
+            await get(lowhaio_redirect.redirectable(request), server.url, **kwargs)
+
+
+@in_loop
 async def test_redirect_layer_gives_up_after_too_many():
     async with redirecting(302, '/from') as (server, handler, request):
         with pytest.raises(lowhaio_redirect.HttpTooManyRedirects):
@@ -7419,6 +7479,18 @@ async def test_chunked_layer_passes_arguments_and_errors_of_the_body():
                       body_args=(b'a',), body_kwargs=(('second', b'b'),),
                       headers=((b'transfer-encoding', b'chunked'),))
         assert isinstance(caught.value.__cause__, KeyError)
+
+
+@in_loop
+async def test_chunked_layer_ends_the_message_at_an_empty_chunk():
+    """So the README says to give it none: the rest would be another request."""
+    receiving = Receiving()
+    async with Server(receiving) as server, pool(socket_timeout=0.05) as request:
+        with failing(lowhaio.HttpDataError, ''):
+            await get(request, server.url, b'POST', headers=((b'transfer-encoding', b'chunked'),),
+                      body=lowhaio_chunked.chunked(Body(b'a', b'', b'b')))
+        assert receiving.received.endswith(
+            b'\r\n\r\n1\r\na\r\n0\r\n\r\n1\r\nb\r\n0\r\n\r\n')
 
 
 SIGNING = {layer.__name__: layer for layer in (
@@ -7488,6 +7560,20 @@ async def test_wrong_signatures_are_refused_by_the_store_of_these_tests(layer):
         signed = signing(layer, to_another_key)
         assert (await get(signed, server.url + 'key'))[2] == b'wrong signature'
 
+        async def with_less_signed(method, url, headers, **kwargs):
+            headers = [(name, value.replace(b'x-amz-date;', b'').replace(b';x-amz-date', b''))
+                       for name, value in headers]
+            return await request(method, url, headers=headers, **kwargs)
+
+        signed = signing(layer, with_less_signed)
+        assert (await get(signed, server.url + 'key'))[2] == b'not enough is signed'
+        if layer is lowhaio_aws_sigv4:
+            async def with_another_body(method, url, body, **kwargs):
+                return await request(method, url, body=lowhaio.streamed(b'DATA'), **kwargs)
+
+            signed = signing(layer, with_another_body)
+            assert (await put(signed, layer, server.url + 'key', b'data'))[2] == b'another body'
+
 
 @by_each_signing_layer
 @in_loop
@@ -7497,6 +7583,36 @@ async def test_signing_layers_sign_escapes_in_a_url_a_second_time(layer):
         signed = signing(layer, request)
         assert (await get(signed, server.url + 'a%20b'))[2] == b'wrong signature'
         assert (await get(signed, server.url + 'a b'))[2] == b'data'
+
+
+@pytest.mark.parametrize(('kwargs', 'error'), [
+    pytest.param({'headers': [(b'a', b'b')]}, TypeError, id='a list of headers'),
+    pytest.param({'params': {'a': 'b'}}, ValueError, id='a dict of params'),
+    pytest.param({'params': (('a', 1),)}, TypeError, id='params that are no str'),
+    pytest.param({'get_logger_adapter': lowhaio.get_logger_adapter_default}, TypeError,
+                 id='get_logger_adapter')])
+@by_each_signing_layer
+@in_loop
+async def test_signing_layers_do_not_take(layer, kwargs, error):
+    async with Server(s3({'/key': b'data'})) as server, pool() as request:
+        with pytest.raises(error):
+            await get(signing(layer, request), server.url + 'key', **kwargs)
+
+
+@by_each_signing_layer
+@in_loop
+async def test_signing_layers_do_not_sign_a_host_that_they_are_given(layer):
+    async with Server(s3({'/key': b'data'})) as server, pool() as request:
+        signed = signing(layer, request)
+        assert (await get(signed, server.url + 'key', headers=((b'host', b'a'),)))[2] \
+            == b'wrong signature'
+
+
+@in_loop
+async def test_signing_layer_that_reads_the_body_does_not_take_its_length():
+    async with Server(s3({})) as server, pool() as request:
+        with failing(lowhaio.HttpConnectionError, 'content-length as one number', ValueError):
+            await put(signing(lowhaio_aws_sigv4, request), None, server.url + 'key', b'data')
 
 
 @by_each_signing_layer
@@ -7564,6 +7680,7 @@ EXAMPLES = [
     ('lowhaio', "b'Hello'"),
     ('Bodies', "b'line 0"),
     ('Bodies', "b'200' b'some bytes'"),
+    ('Errors', "b'200' b'Hello'"),
     ('A custom SSL context', "b'200' b'Hello'"),
     ('POST JSON', "b'200' {'name': 'value'}"),
     ('Upload a file', "b'200' 300000"),
@@ -7704,6 +7821,32 @@ async def listening_at(path, handler):
     async with await asyncio.start_unix_server(server.serve, sock=sock):
         yield
         await server.stop()
+
+
+@in_loop
+async def test_gzip_layer_of_the_examples_decodes_whatever_is_gzip():
+    block, = [block for heading, block in examples() if heading == 'A layer that decodes gzip']
+    gunzip = namespace_of(block.replace('asyncio.run(main())', ''))['gunzip']
+
+    async def chunks(data):
+        for chunk in data:
+            yield chunk
+
+    one, two = gzip.compress(b'one'), gzip.compress(b'two')
+    for data, decoded in (
+            ([], b''), ([one], b'one'), ([one + two], b'onetwo'),
+            ([bytes([byte]) for byte in one + two], b'onetwo')):
+        assert await lowhaio.buffered(gunzip(chunks(data))) == decoded
+    for data in ([one[:-1]], [one, two[:3]]):
+        with failing(lowhaio.HttpDataError, 'expected all of the gzip stream'):
+            await lowhaio.buffered(gunzip(chunks(data)))
+
+
+def namespace_of(source):
+    """Gives what the source defines."""
+    namespace = {'__name__': 'example'}
+    exec(compile(source, 'example', 'exec'), namespace)
+    return namespace
 
 
 def test_every_example_is_run():
@@ -7877,6 +8020,14 @@ def test_example_ends_quietly_when_nobody_reads_on():
     assert (done.stdout, done.stderr) == ('POST 200\n', '')
 
 
+@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='it takes a device that is full')
+def test_example_says_in_one_line_that_its_output_cannot_be_written():
+    done = subprocess.run(f'{sys.executable} {FOLDER / "example.py"} > /dev/full', shell=True,
+                          capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (
+        1, 'standard output: [Errno 28] No space left on device\n')
+
+
 @in_loop
 async def test_example_fetches_a_url():
     content = bytes(range(256)) * 1000
@@ -7906,6 +8057,43 @@ def test_example_fails_in_one_line(arguments, status, error):
     assert (code, output) == (status, '')
     assert errors.startswith(error)
     assert errors.count('\n') == 1
+
+
+# benchmark.py: that it measures what it says. The figures are another matter.
+
+def run_benchmark(*arguments):
+    return subprocess.run([sys.executable, FOLDER / 'benchmark.py', *map(str, arguments)],
+                          capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_benchmark_measures_and_draws(tmp_path):
+    results, chart = tmp_path / 'results.json', tmp_path / 'chart.svg'
+    done = run_benchmark(
+        'get-50', 'get-1', 'post', 'connect-tls', 'tls-50', 'import', '--quick', '--json', results,
+        '--client', 'lowhaio', '--client', 'protocol', '--client', 'blocking')
+    assert done.returncode == 0, done.stderr
+    assert 'failed' not in done.stdout
+    assert re.search(r'\n  get-50  .* of protocol .* (met|MISSED)\n', done.stdout)
+    assert re.search(r'\n\| small POST, 50 in flight \| [0-9.]+ µs \|', done.stdout)
+    rows = json.loads(results.read_text())['results']
+    assert {(row['scenario'], row['client']) for row in rows} == {
+        *itertools.product(('get-50', 'post', 'tls-50'), ('lowhaio', 'protocol')),
+        *itertools.product(('get-1', 'connect-tls'), ('lowhaio', 'protocol', 'blocking')),
+        ('import', 'lowhaio')}
+    assert all(run['value'] > 0 for row in rows for run in row['runs'])
+
+    assert run_benchmark('--chart', results, chart).returncode == 0
+    names = [name.text for name in xml.etree.ElementTree.parse(chart).iter() if name.text]
+    assert 'small GET, 50 in flight' in names
+    assert {'lowhaio', 'protocol', 'blocking'} <= set(names)
+
+
+def test_benchmark_names_its_scenarios_and_refuses_others():
+    listed = run_benchmark('--list').stdout.splitlines()
+    assert len(listed) == len({line.split()[0] for line in listed}) > 20
+    done = run_benchmark('get-51')
+    assert done.returncode == 2
+    assert done.stderr.endswith('expected scenarios that --list names; got get-51\n')
 
 
 # What is guided by coverage, and takes as long as one lets it:
