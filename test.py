@@ -677,14 +677,14 @@ def test_userinfo_of_a_refused_url_is_not_told(url):
 @pytest.mark.parametrize(('headers', 'lines'), [
     pytest.param((), [b'host:a.test'], id='the host field alone is added'),
     pytest.param([(b'B', b'1'), (b'a', b' 2 '), (b'B', b'')],
-        [b'host:a.test', b'B:1', b'a: 2 ', b'B:'],
+                 [b'host:a.test', b'B:1', b'a: 2 ', b'B:'],
                  id='fields are sent in their order and case, after host'),
     pytest.param(((b'a', b'1'), (b'hOsT', b'b:81')), [b'a:1', b'hOsT:b:81'],
                  id='host is not added if it is given in any case'),
     pytest.param(iter([(b'a', b'1')]), [b'host:a.test', b'a:1'],
-        id='fields may come from an iterator'),
+                 id='fields may come from an iterator'),
     pytest.param({b'a': b'1'}.items(), [b'host:a.test', b'a:1'],
-        id='fields may be items of a dict'),
+                 id='fields may be items of a dict'),
     pytest.param([(b'host', b'')], [b'host:'], id='an empty host is one'),
     pytest.param([(b'a', b'\t' + bytes(range(32, 127)) + bytes(range(128, 256)))],
                  [b'host:a.test', b'a:\t' + bytes(range(32, 127)) + bytes(range(128, 256))],
@@ -1485,27 +1485,27 @@ def test_damaged_response_means_the_same_however_it_is_split(method, raw, expect
 @pytest.mark.parametrize(('start', 'piece', 'error', 'text'), [
     pytest.param(b'HTTP/1.1 200 OK', b'a', *too_long('header section', 1000), id='a status line'),
     pytest.param(b'HTTP/1.1 200 OK\r\na:', b'a', *too_long('header section', 1000),
-        id='a field value'),
+                 id='a field value'),
     pytest.param(b'HTTP/1.1 200 OK\r\n', b'a', *too_long('header section', 1000),
-        id='a field name'),
+                 id='a field name'),
     pytest.param(b'HTTP/1.1 200 OK\r\n', b'a:b\r\n', *too_long('header section', 1000),
-        id='fields'),
+                 id='fields'),
     pytest.param(b'HTTP/1.1 200 OK\r\na:b\r\n', b' c\r\n', *too_long('header section', 1000),
-        id='folded lines'),
+                 id='folded lines'),
     pytest.param(b'', b'\r\n', *NOT_A_STATUS_LINE, id='empty lines'),
     pytest.param(b'', CONTINUE, *malformed('after 64 interim ones; got another'),
-        id='interim responses'),
+                 id='interim responses'),
     pytest.param(b'', CONTINUE * 40 + b'HTTP/1.1 103 Early Hints\r\na:b\r\n\r\n' * 40,
                  *malformed('after 64 interim ones; got another'),
                  id='interim responses in one piece'),
     pytest.param(chunked(b''), b'0', *NOT_A_CHUNK_SIZE, id='zeros of a chunk size'),
     pytest.param(chunked(b'1'), b' ', *too_long('chunk-size line', 1000),
-        id='spaces after a chunk size'),
+                 id='spaces after a chunk size'),
     pytest.param(chunked(b'1;'), b'a', *too_long('chunk-size line', 1000), id='a chunk extension'),
     pytest.param(chunked(b'0\r\n'), b'a', *too_long('trailer section', 1000),
-        id='a trailer field'),
+                 id='a trailer field'),
     pytest.param(chunked(b'0\r\n'), b'a:b\r\n', *too_long('trailer section', 1000),
-        id='trailer fields'),
+                 id='trailer fields'),
 ])
 def test_what_never_ends_is_an_error(start, piece, error, text):
     for count in (1, 7):
@@ -1613,13 +1613,13 @@ def test_seconds_that_a_connection_is_kept(version, lines, seconds):
 @pytest.mark.parametrize(('limit', 'is_ours_kept', 'lines', 'seconds'), [
     pytest.param(15, False, [], 0, id='not if our side does not keep it'),
     pytest.param(15, False, [b'keep-alive: timeout=5'], 0,
-        id='not for a hint if our side does not keep it'),
+                 id='not for a hint if our side does not keep it'),
     pytest.param(0, True, [], 0, id='not if the limit is 0'),
     pytest.param(0, True, [b'keep-alive: timeout=5'], 0, id='not for a hint if the limit is 0'),
     pytest.param(0.5, True, [b'keep-alive: timeout=5'], 0.5,
-        id='for the limit if the hint is longer'),
+                 id='for the limit if the hint is longer'),
     pytest.param(float('inf'), True, [b'keep-alive: timeout=5'], 4,
-        id='for the hint if there is no limit'),
+                 id='for the hint if there is no limit'),
 ])
 def test_limit_of_the_seconds_that_a_connection_is_kept(limit, is_ours_kept, lines, seconds):
     version, code, _, fields, _ = lowhaio._response_head(
@@ -1633,11 +1633,11 @@ def test_limit_of_the_seconds_that_a_connection_is_kept(limit, is_ours_kept, lin
     pytest.param(b'HTTP/1.1', [], True, id='HTTP/1.1 persists'),
     pytest.param(b'HTTP/1.0', [], False, id='HTTP/1.0 does not persist'),
     pytest.param(b'HTTP/1.0', [(b'Connection', b'a, Keep-Alive ')], True,
-        id='HTTP/1.0 persists with keep-alive'),
+                 id='HTTP/1.0 persists with keep-alive'),
     pytest.param(b'HTTP/1.1', [(b'CONNECTION', b'a'), (b'connection', b' CLOSE')], False,
-        id='close in any case and field is the end'),
+                 id='close in any case and field is the end'),
     pytest.param(b'HTTP/1.1', [(b'connection', b'closed')], True,
-        id='other options are not the end'),
+                 id='other options are not the end'),
     pytest.param(b'HTTP/1.1', [(b'x', b'close')], True, id='other fields are not the end'),
 ])
 def test_request_persists(http_version, headers, persists):
@@ -2268,56 +2268,6 @@ def test_mutated_chunk_size_line_is_too_long_once_no_end_can_fit(size, error):
 def test_mutated_quotation_is_cut_at_80_bytes(size, end):
     _, error = read_generated(b'GET', [b'x' * size])
     assert str(error) == f"expected a status line; got b'{'x' * 80}{end}"
-
-
-@in_loop
-async def test_connection_that_was_in_use_when_the_pool_closed_is_not_kept():
-    may_end, is_gone = asyncio.Event(), asyncio.Event()
-
-    async def handler(reader, writer):
-        await read_request(reader)
-        writer.write(OK[:-1])
-        await may_end.wait()
-        writer.write(OK[-1:])
-        await reader.read()
-        is_gone.set()
-
-    async with Server(handler) as server:
-        request, close = lowhaio.Pool()
-        _, _, body = await request(b'GET', server.url)
-        await close()
-        may_end.set()
-        assert await lowhaio.buffered(body) == b'ok'
-        await with_time_limit(is_gone.wait(), 5)
-
-
-@in_loop
-async def test_connection_whose_address_was_withdrawn_while_it_was_in_use_is_not_kept():
-    class Record(str):
-        expires_at = 0
-
-    records = [Record('127.0.0.1')]
-
-    async def resolve(*_, **__):
-        return records
-
-    async def clear_cache(**_):
-        pass
-
-    def answers(name):
-        return answering(b'HTTP/1.1 200 OK\r\ncontent-length: 100001\r\n\r\n' + name * 100001)
-
-    async with Server(answers(b'1')) as first, \
-            Server(answers(b'2'), '127.0.0.2', first.port) as second, \
-            pool(get_dns_resolver=lambda **_: (resolve, clear_cache)) as request:
-        url = f'http://a.test:{first.port}/'
-        _, _, body = await request(b'GET', url)
-        records[0] = Record('127.0.0.2')
-        records[0].expires_at = float('inf')        # so that nothing is resolved after this
-        assert (await get(request, url))[2][:1] == b'2'
-        assert (await lowhaio.buffered(body))[:1] == b'1'
-        assert (await get(request, url))[2][:1] == b'2'
-        assert (first.connections, second.connections) == (1, 1)
 
 
 @in_loop
@@ -3803,14 +3753,6 @@ async def test_tcp_cork_hooks_set_and_unset_it():
     assert [call for call in socks[0].calls if call[:3] == cork] == [(*cork, 1), (*cork, 0)]
 
 
-def test_default_socket_does_not_block_and_does_not_delay():
-    for family in (socket.AF_INET, socket.AF_INET6):
-        with lowhaio.get_nonblocking_sock(family) as sock:
-            assert (sock.family, sock.type, sock.getblocking()) == (
-                family, socket.SOCK_STREAM, False)
-            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-
-
 @pytest.mark.parametrize(('body', 'lengths'), [
     (lowhaio.empty_async_iterator, [0]), (lowhaio.streamed(b'body'), [4]),
     (lowhaio.streamed(bytes(16384)), [16384]), (lowhaio.streamed(bytes(16385)), [0, 16385]),
@@ -4900,7 +4842,7 @@ async def test_others_run_while_sending_is_always_ready(chunks):
     assert 8 <= longest_run(Slow.calls, 'send') <= 16
 
 
-# The last corners: what is left when the loop has ended, and the public timeout.
+# The last corners.
 
 def test_response_body_dropped_after_its_loop_has_been_closed_closes_its_socket():
     socks = Socks()
@@ -4954,77 +4896,6 @@ async def test_system_that_says_connected_by_an_error_is_understood():
 
     async with Server(answering(OK)) as server, pool(get_sock=Socks(Connected)) as request:
         assert (await get(request, server.url))[2] == b'ok'
-
-
-async def forward_and_wait(clock, *seconds):
-    for some in seconds:
-        await clock.forward(some)
-    await asyncio.Event().wait()
-
-
-@pytest.mark.parametrize(('limit', 'steps', 'resets'), [(10, (9.9, 0.1), 0), (10, (10,), 1)])
-@in_loop
-async def test_timeout_ends_its_block_after_the_time_since_entry_or_reset(limit, steps, resets):
-    loop, reached = asyncio.get_running_loop(), []
-    with Clock(loop) as clock:
-        with failing(asyncio.TimeoutError, 'expected an end within 10 s; got none'), \
-                lowhaio.timeout(loop, limit) as reset_time:
-            for _ in range(resets):
-                await clock.forward(9)
-                reset_time()
-            for step in steps[:-1]:
-                await clock.forward(step)
-            reached.append(clock.now)
-            await forward_and_wait(clock, steps[-1])
-        assert reached
-        assert clock.left() == []
-
-
-@in_loop
-async def test_timeout_that_is_not_reached_leaves_no_timer_and_errors_pass():
-    loop = asyncio.get_running_loop()
-    with Clock(loop) as clock:
-        with lowhaio.timeout(loop, 10) as reset_time:
-            await clock.forward(9)
-            reset_time()
-            await clock.forward(9)
-        with pytest.raises(ZeroDivisionError), lowhaio.timeout(loop, 10):
-            raise ZeroDivisionError
-        assert clock.left() == []
-
-
-@in_loop
-async def test_timeout_whose_cancellation_is_swallowed_ends_without_error():
-    loop = asyncio.get_running_loop()
-    with Clock(loop) as clock:
-        with lowhaio.timeout(loop, 10) as reset_time:
-            with contextlib.suppress(asyncio.CancelledError):
-                await forward_and_wait(clock, 10)
-            reset_time()
-            await clock.forward(10)         # it fires once
-            await asyncio.sleep(0)
-        assert asyncio.current_task().cancelling() == 0
-
-
-@pytest.mark.parametrize('is_first', [False, True])
-@in_loop
-async def test_cancellation_from_outside_wins_over_a_timeout_at_the_same_time(is_first):
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def fire():
-        if is_first:
-            task.cancel()
-        clock.now += 10
-        clock.left()[0].run()
-        if not is_first:
-            task.cancel()
-
-    with Clock(loop) as clock:
-        loop.call_soon(fire)
-        with pytest.raises(asyncio.CancelledError), lowhaio.timeout(loop, 10):
-            await asyncio.Event().wait()
-        assert task.cancelling() == 1
-        task.uncancel()
 
 
 @in_loop
