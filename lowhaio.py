@@ -429,13 +429,13 @@ def Pool(
         origin.expires_at = min(getattr(record, 'expires_at', -_NEVER) for record in records)
         for connection in [c for c in origin.idle if c.address not in addresses]:
             log('Address withdrawn: %s', connection.address)
-            close_idle(connection, 'its address is no longer among the A records')
+            connection.close('its address is no longer among the A records')
 
     def take_idle(origin, log):
         """Gives the newest idle connection that is alive, or None; those found dead are closed."""
         while origin.idle:
             connection, _ = origin.idle.popitem()
-            connection.on_unasked = connection.on_expired = None
+            connection.on_unasked = None
             if not connection.is_late() and connection.is_alive():
                 log('Reusing %s', connection.sock)
                 return connection
@@ -506,7 +506,6 @@ def Pool(
         connection.log('Kept alive %s', connection.sock)
         connection.log = pool_log
         connection.on_unasked = on_idle_readable
-        connection.on_expired = on_idle_expired
         connection.start_reading()
         connection.start_time(connection.keep_seconds)
         connection.origin.idle[connection] = None
@@ -516,14 +515,7 @@ def Pool(
         if connection.is_alive():
             remember_session(connection)
         else:
-            close_idle(connection, 'the peer closed it or sent bytes while it was idle')
-
-    def on_idle_expired(connection):
-        close_idle(connection, 'keep-alive timeout')
-
-    def close_idle(connection, why):
-        del connection.origin.idle[connection]
-        connection.close(why)
+            connection.close('the peer closed it or sent bytes while it was idle')
 
     def remember_session(connection):
         """Keeps the TLS session for the next connection. TLS 1.3 gives it after the handshake."""
@@ -553,7 +545,7 @@ def Pool(
         for origin in list(origins.values()):
             origin.forget_addresses()
             for connection in list(origin.idle):
-                close_idle(connection, 'the pool is closed')
+                connection.close('the pool is closed')
         await clear_dns_cache(get_logger_adapter=get_resolver_logger_adapter({}))
 
     return request, close
@@ -1214,9 +1206,9 @@ class _Connection:
     """
 
     __slots__ = ('loop', 'sock', 'fileno', 'is_tls', 'origin', 'address', 'bufsize', 'head_limit',
-                 'timeout', 'log', 'keep_seconds', 'has_session', 'on_unasked', 'on_expired',
-                 'unparsed', 'interim_responses', 'thread', '_is_reading', '_waiter', '_deadline',
-                 '_timer', '_timer_due', '_ready')
+                 'timeout', 'log', 'keep_seconds', 'has_session', 'on_unasked', 'unparsed',
+                 'interim_responses', 'thread', '_is_reading', '_waiter', '_deadline', '_timer',
+                 '_timer_due', '_ready')
 
     def __init__(self, loop, sock, origin, address, bufsize, head_limit, timeout):
         self.loop = loop
@@ -1233,7 +1225,6 @@ class _Connection:
         self.keep_seconds = 0           # how long it may be idle after the response
         self.has_session = False        # whether its TLS session has been remembered
         self.on_unasked = None          # called with self when bytes come that nobody waits for
-        self.on_expired = None          # called with self when it has been idle for too long
         self.unparsed = b''             # the part of a response head that has come
         self.interim_responses = 0      # that came before it
         self._is_reading = False        # whether the reader is registered
@@ -1367,20 +1358,16 @@ class _Connection:
 
     def _on_timer(self):
         self._timer, self._timer_due = None, _NEVER
-        if self._waiter is None and self.on_expired is None:
-            return
-
-        is_late = self.is_late()
-        if is_late and self._waiter is None:
-            self.on_expired(self)
-            return
-
-        if is_late:
-            self._on_readable()         # bytes that have arrived win
-        if is_late and not self._waiter.done():
-            self._waiter.set_exception(TimeoutError(f'no bytes within {self.timeout} s'))
-        else:
+        if self._waiter is None and self not in self.origin.idle:
+            return                      # the next wait starts it again
+        if not self.is_late():
             self._start_timer()
+        elif self._waiter is None:
+            self.close('keep-alive timeout')
+        else:
+            self._on_readable()         # bytes that have arrived win
+            if not self._waiter.done():
+                self._waiter.set_exception(TimeoutError(f'no bytes within {self.timeout} s'))
 
     def is_alive(self):
         """Reads without waiting: nothing is there. TLS session tickets do not count.
@@ -1407,11 +1394,12 @@ class _Connection:
             self.loop.call_soon_threadsafe(self.close, why)
 
     def close(self, why):
-        """Closes the socket, once, and leaves no reader and no timer."""
+        """Closes the socket, once, and leaves no reader and no timer, nor itself in the pool."""
         sock, self.sock = self.sock, None
         if sock is None:
             return
 
+        self.origin.idle.pop(self, None)
         self.log('Closing %s: %s', sock, why)
         if self._timer is not None:
             self._timer.cancel()
