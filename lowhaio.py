@@ -1456,11 +1456,15 @@ async def _send_unless_answered(connection, send):
     head = failure = None
     interrupt = _Interrupt(connection.loop)
 
+    def read_head():
+        nonlocal head
+        while head is None:
+            head = connection.parse_head(connection.sock.recv(connection.bufsize))
+
     def on_bytes(_):
-        nonlocal head, failure
+        nonlocal failure
         try:
-            while head is None:
-                head = connection.parse_head(connection.sock.recv(connection.bufsize))
+            read_head()
         except _WOULD_BLOCK:
             return
         except Exception as exception:
@@ -1478,11 +1482,13 @@ async def _send_unless_answered(connection, send):
             await send()
             is_sent = True
     except Exception as exception:
-        is_cut_off = isinstance(exception, _PEER_CLOSED)
-        if not is_cut_off and not interrupt.is_fired:
-            raise
-        if is_cut_off and head is None and failure is None:
-            head = _last_words(connection)
+        if not interrupt.is_fired:
+            if not isinstance(exception, _PEER_CLOSED):
+                raise
+            # What a peer answered before it closed has arrived by now. It is not waited for, since
+            # what a hook raises may be about another peer, and this one still there
+            with contextlib.suppress(Exception):
+                read_head()
             if head is None:
                 raise
     finally:
@@ -1491,19 +1497,6 @@ async def _send_unless_answered(connection, send):
     if failure:
         raise failure
     return head, is_sent
-
-
-def _last_words(connection):
-    """Gives the answer of a peer that closed while it was sent to, or None.
-
-    If there is one it has arrived: to wait would be to wait for a peer that is still there, when
-    it is the hook that sends the body that had to do with another one.
-    """
-    head = None
-    with contextlib.suppress(Exception):
-        while head is None:
-            head = connection.parse_head(connection.sock.recv(connection.bufsize))
-    return head
 
 
 class _Interrupt:
