@@ -543,9 +543,9 @@ def Pool(
         get_logger_adapter({}).debug('Closing %s origins', len(origins))
         sessions.clear()
         for origin in list(origins.values()):
-            origin.forget_addresses()
             for connection in list(origin.idle):
                 connection.close('the pool is closed')
+        origins.clear()                     # and with them the addresses
         await clear_dns_cache(get_logger_adapter=get_resolver_logger_adapter({}))
 
     return request, close
@@ -554,19 +554,14 @@ def Pool(
 class _Origin:
     """What the connections to one scheme, host and port share."""
 
-    __slots__ = ('key', 'host', 'is_literal', 'addresses', 'expires_at', 'idle', '__weakref__')
+    __slots__ = ('key', 'host', 'addresses', 'expires_at', 'idle', '__weakref__')
 
     def __init__(self, target):
         self.key = target.key
         self.host = target.key[1]
-        self.is_literal = target.is_literal
-        self.addresses = (self.host,) if self.is_literal else ()
-        self.expires_at = _NEVER if self.is_literal else -_NEVER    # of the addresses; loop time
+        self.addresses = (self.host,) if target.is_literal else ()
+        self.expires_at = _NEVER if target.is_literal else -_NEVER  # of the addresses; loop time
         self.idle = {}                                  # its keys: connections, the newest last
-
-    def forget_addresses(self):
-        """Has the next request ask the resolver."""
-        self.expires_at = _NEVER if self.is_literal else -_NEVER
 
 
 # Request on the wire. Nothing here waits.
