@@ -1140,8 +1140,6 @@ class _ResponseBody:
         return self
 
     async def __anext__(self):
-        if self._decoder is None:
-            raise StopAsyncIteration
         try:
             if self._ahead is not None:
                 self._ready += 1
@@ -1149,22 +1147,21 @@ class _ResponseBody:
                     await asyncio.sleep(0)
 
             chunk, self._ahead = self._ahead, None
-            while chunk is None:
-                if self._decoder is None:
-                    raise StopAsyncIteration
+            while chunk is None and self._decoder is not None:
                 chunk = self._decode(await self._connection.receive())
+            if chunk is not None:
+                self._ahead = self._decode(None)
 
-            self._ahead = self._decode(None)
-            return chunk
-
-        except StopAsyncIteration:
-            raise
         except BaseException as exception:
             if self._decoder is not None:       # else the connection serves others by now
                 self._connection.close(exception)
             if isinstance(exception, HttpError) or not isinstance(exception, Exception):
                 raise
             raise _error(HttpDataError, self._connection, 'body', exception) from exception
+
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
 
     def _decode(self, data):
         """Gives the next chunk, or None: it needs more bytes than `data`, or it has ended."""
