@@ -1542,17 +1542,15 @@ def timeout(loop, max_time):
             timer.cancel()
             timer = loop.call_later(max_time, interrupt)
 
-    is_ended = False
     try:
         with interrupt:
             yield reset
-            is_ended = True
+            return                      # in time, or the cancellation was swallowed
     finally:
         timer.cancel()
         timer = None
 
-    if not is_ended:
-        raise TimeoutError(f'expected an end within {max_time} s; got none')
+    raise TimeoutError(f'expected an end within {max_time} s; got none')
 
 
 @types.coroutine
