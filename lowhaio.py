@@ -1063,16 +1063,14 @@ def _quoted(raw):
 class _RequestBody:
     """What send_body calls and iterates: the caller's body, counted (RFC 9112 6.2)."""
 
-    __slots__ = ('_body', '_is_framed', '_iterator', '_left', '_connection')
+    __slots__ = ('_body', '_fields', '_connection', '_iterator', '_left')
 
     def __init__(self, body, fields, connection):
         self._body = body
+        self._fields = fields
         self._connection = connection
         self._iterator = None
-        self._left = int(fields.get(b'content-length', 0))      # bytes, or None if not counted
-        self._is_framed = b'content-length' in fields
-        if b'transfer-encoding' in fields:
-            self._left = None
+        self._left = int(fields.get(b'content-length', 0))      # bytes, unless in a coding
 
     def __call__(self, *args, **kwargs):
         try:
@@ -1097,10 +1095,11 @@ class _RequestBody:
             raise HttpDataError(f'expected bytes of the request body; '
                                 f'got {exception!r}') from exception
 
-        if self._left is not None:
+        if b'transfer-encoding' not in self._fields:
             if size > self._left:
                 expected = f'{self._left} more bytes of the request body, by its content-length' \
-                    if self._is_framed else 'a content-length or transfer-encoding in headers'
+                    if b'content-length' in self._fields else \
+                    'a content-length or transfer-encoding in headers'
                 raise HttpDataError(f'expected {expected}; got {size} bytes of body')
             self._left -= size
         if self._connection.is_turn_over(-(-size // _TLS_RECORD) or 1):
