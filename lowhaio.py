@@ -801,11 +801,6 @@ def _response_head(data, limit, seen=0):
     return *parse(data[:end]), data[end + 4:]
 
 
-def _is_interim(code):
-    """RFC 9110 15.2. After a 101 comes another protocol, so it is final."""
-    return code[:1] == b'1' and code != b'101'
-
-
 def _check_section_so_far(section, data, limit, seen):
     """Finds at once what no further bytes can mend."""
     if _BROKEN_LINE.search(data, max(0, seen - 1)):         # a CR that was the last is seen again
@@ -1242,12 +1237,12 @@ class _Connection:
         seen = len(self.unparsed)
         self.unparsed += data
         while head := _response_head(self.unparsed, self.head_limit, seen):
-            self.unparsed, seen = b'', 0
-            if not _is_interim(head[1]):
-                self.interim_responses = 0
+            code, rest = head[1], head[-1]
+            if code[:1] != b'1' or code == b'101':  # RFC 9110 15.2; what follows a 101 is no HTTP
+                self.unparsed, self.interim_responses = b'', 0
                 return head
 
-            self.unparsed = head[-1]
+            self.unparsed, seen = rest, 0
             self.interim_responses += 1
             if self.interim_responses > _MAX_INTERIM_RESPONSES:         # D7
                 raise HttpDataError(f'expected a final response after {_MAX_INTERIM_RESPONSES} '
