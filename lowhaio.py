@@ -521,8 +521,8 @@ def Pool(
         """Keeps the TLS session for the next connection. TLS 1.3 gives it after the handshake."""
         if connection.is_tls and not connection.has_session and not is_closed:
             session = connection.sock.session
-            connection.has_session = session is not None and bool(session.has_ticket or session.id)
-            if connection.has_session:
+            if session is not None and (session.has_ticket or session.id):
+                connection.has_session = True
                 sessions[connection.origin.key] = session
                 sessions.move_to_end(connection.origin.key)
                 if len(sessions) > _MAX_KEPT_SESSIONS:
