@@ -904,9 +904,8 @@ def _message_body_length(method, version, code, fields):
     if b'content-length' in fields:
         return _parse_content_length(fields[b'content-length'])
 
-    # Rule 7 is about requests. Rule 8, and D4
-    options = _tokens(fields.get(b'connection', b''))
-    is_kept = code == b'204' or (b'keep-alive' in options and b'close' not in options)
+    # Rule 7 is about requests. Rule 8; D4: if keep-alive is said, as HTTP/1.0 has to
+    is_kept = code == b'204' or _persists(b'HTTP/1.0', fields)
     return 0 if is_kept else _UNTIL_CLOSE
 
 
