@@ -25,7 +25,7 @@ The module reads from top to bottom:
     Socket I/O             connecting, TLS handshake, sending, time-outs, and the resolver's steps
 
 Its rules are those of RFC 9110 (semantics) and RFC 9112 (HTTP/1.1), cited where they are enforced,
-but for these deviations, which code and tests cite by number:
+except for these deviations, which code and tests cite by number:
 
     D1  the host field that is added has no port (RFC 9112 3.2): signing layers sign exactly that
     D2  a bare + in a path is sent as %2B, since S3 reads it as a space (RFC 3986 3.3 allows it)
@@ -76,7 +76,7 @@ _PEER_CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 # Errors. A retry is always safe after an HttpConnectionError: nothing of the request was sent.
 
 class HttpError(Exception):
-    """What every failure of a request is. Its subclasses say whether a retry is safe."""
+    """The base of all that a request fails with. Its subclasses say whether a retry is safe."""
 
 
 class HttpConnectionError(HttpError):
@@ -96,7 +96,7 @@ class HttpDataError(HttpError):
 
 
 class HttpConnectionClosedError(HttpDataError):
-    """The peer closed before the message was complete. As HttpDataError."""
+    """The peer closed before the message was complete. A retry is safe as for HttpDataError."""
 
 
 class HttpHeaderTooLong(HttpDataError):
@@ -106,7 +106,7 @@ class HttpHeaderTooLong(HttpDataError):
 # Bodies.
 
 def streamed(data):
-    """Gives the request body that consists of `data`, which is bytes-like.
+    """Makes a request body of `data`, which is bytes-like.
 
     Returns:
         A function without arguments, that returns an async iterator that yields `data` once. With
@@ -116,7 +116,7 @@ def streamed(data):
 
 
 class _Streamed:
-    """A class of its own, by which `_known_content` knows it."""
+    """No closure, so that `_known_content` can tell it and see its data."""
 
     __slots__ = ('data',)
 
@@ -150,7 +150,7 @@ class HttpLoggerAdapter(logging.LoggerAdapter):
 
 
 def get_logger_adapter_default(extra):
-    """Gives the adapter of the logger `lowhaio` for what `extra`, a dict, says of the request."""
+    """Gives an adapter of the logger `lowhaio`, which prefixes the values of `extra`, a dict."""
     return HttpLoggerAdapter(_LOGGER, extra)
 
 
@@ -168,7 +168,7 @@ _RESOLVER_LOGGER = logging.getLogger('aiodnsresolver')
 
 
 def _log_of(logger):
-    """Gives what logs at DEBUG. Asked for once per request, since each disabled call costs."""
+    """Gives the function that logs at DEBUG. Once per request, since each disabled call costs."""
     return logger.debug if logger.isEnabledFor(logging.DEBUG) else _log_nothing
 
 
@@ -569,7 +569,7 @@ class _Origin:
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")               # RFC 9110 5.6.2
 _FORBIDDEN = re.compile(rb'[\r\n\0]')                               # RFC 9110 5.5
 _CONTROL = re.compile(rb'[\0-\x08\x0a-\x1f\x7f]')                   # RFC 9110 5.5
-_MAX_DIGITS = 18                                                    # a sane range
+_MAX_DIGITS = 18                                                    # more than any real length has
 _LENGTH = re.compile(rb'0*([0-9]{1,%d})' % _MAX_DIGITS)             # RFC 9110 8.6
 _MAX_HOST = 254                                                     # RFC 1035 2.3.4, with a dot
 _HOST = re.compile(r'[0-9a-z_\-.]+')                                # as names are, and with _
@@ -589,7 +589,7 @@ _Target = collections.namedtuple('_Target', (
 
 
 def _checked_request(http_version, method, url, params, headers, body):
-    """Gives target, headers as a tuple, and what frames the message, or refuses the request."""
+    """Gives the _Target, headers as a tuple, and those that frame the message, or refuses."""
     try:
         if not isinstance(method, bytes):
             raise ValueError(f'expected method as bytes; got {method!r}')
@@ -612,7 +612,7 @@ def _checked_request(http_version, method, url, params, headers, body):
 
 
 def _valid(what, function, *args):
-    """Calls a function that checks its arguments, and says of what it complains."""
+    """Calls a function that checks its arguments, and puts `what` into its complaint."""
     try:
         return function(*args)
     except (TypeError, ValueError) as error:
@@ -677,7 +677,7 @@ def _check_host_length(host):
 
 
 def _checked_fields(http_version, headers):
-    """Gives those fields that frame the request, after a look at all of them."""
+    """Checks all fields; gives a dict of those that frame the request, names in lower case."""
     fields = {}
     for field in headers:
         try:
@@ -727,8 +727,8 @@ def _check_request_framing(http_version, fields):
 def _known_content(fields, body, body_args, body_kwargs):
     """Gives the content if it can be sent in one piece with the header section, or None.
 
-    It can be if there is none or that of `streamed`, small, and as long as `fields` say: so that
-    none of the caller's code has to run for it, and nothing can be wrong with it.
+    It can if there is none, or if it comes from `streamed`, is small, and is as long as `fields`
+    say: then none of the caller's code has to run for it, and nothing can be wrong with it.
     """
     content = None
     if body is empty_async_iterator:
@@ -783,10 +783,10 @@ _UNTIL_CLOSE = 'until close'
 
 
 def _response_head(data, limit, seen=0):
-    """Gives what _parse_head does of an interim or final response, and the rest: what follows it.
+    """Gives what _parse_head gives, of an interim or final response, and the bytes that follow.
 
     Gives None if more bytes are needed. Status line and header section may have `limit` bytes.
-    The first `seen` bytes were there when it gave None before: they are not looked at again.
+    The first `seen` bytes were there when it last gave None: they are not looked at again.
     """
     end = data.find(b'\r\n\r\n')
     if end == -1:
@@ -802,7 +802,7 @@ def _response_head(data, limit, seen=0):
 
 
 def _check_section_so_far(section, data, limit, seen):
-    """Finds at once what no further bytes can mend."""
+    """Raises as soon as no further bytes can make the section valid."""
     if _BROKEN_LINE.search(data, max(0, seen - 1)):         # a CR that was the last is seen again
         raise HttpDataError(f'expected a {section} of lines that end in CRLF, without other '
                             f'CR, LF and NUL; got {_quoted(data)}')
@@ -818,7 +818,7 @@ def _check_section_length(section, length, limit):
 def _parse_head(raw_head):
     """Gives (version, code, headers, the same as a dict) of the bytes before the empty line.
 
-    Cached, since under load most heads come again: the date in them stands for a second.
+    Cached, since under load most heads come again: the date in them changes once a second.
     """
     raw_status_line, _, raw_fields = raw_head.partition(b'\r\n')
     version, code = _parse_status_line(raw_status_line)
@@ -840,8 +840,8 @@ def _parse_status_line(raw_line):
 def _parse_fields(raw_section):
     """Gives the fields as a tuple of pairs (lower-case name, value) (RFC 9112 5).
 
-    An obsolete line folding counts as a space (RFC 9112 5.2). It makes a line that starts with
-    one, and so is no field line: there is no need to look for it in others.
+    An obsolete line folding counts as a space (RFC 9112 5.2). The line after it starts with a
+    space or tab and so is no field line: only a section that does not parse can have any.
     """
     parse = _parse_field_line if len(raw_section) <= _MAX_CACHED else _parse_field_line.__wrapped__
     try:
@@ -855,7 +855,7 @@ def _parse_fields(raw_section):
 
 @functools.lru_cache(maxsize=256)
 def _parse_field_line(raw_line):
-    """Gives (lower-case name, value). Cached, since of another head most lines come again."""
+    """Gives (lower-case name, value). Cached, since most lines of a new head have come before."""
     _check_line(raw_line)
     raw_name, colon, raw_value = raw_line.partition(b':')
     if not colon or not _TOKEN.fullmatch(raw_name):
@@ -930,7 +930,7 @@ def _keep_seconds(limit, is_ours_kept, version, code, fields, length):
         version, code, fields, length: of the response.
     """
     persists = is_ours_kept and _persists(version, fields) and length is not _UNTIL_CLOSE \
-        and not (code == b'204' and b'transfer-encoding' in fields)     # does content follow?
+        and not (code == b'204' and b'transfer-encoding' in fields)     # it may have content
     if persists and b'keep-alive' in fields:
         hint = _KEEP_ALIVE_HINT.search(fields[b'keep-alive'])
         limit = min(limit, int(hint[1]) - 1) if hint else limit         # before the server closes
@@ -955,7 +955,7 @@ def _tokens(raw_list):
 # needs more bytes and is sent them, b'' at the end of the stream, and returns what is left over.
 
 _CHUNK_SIZE_LINE = re.compile(rb'([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\0]*)?\r\n')    # RFC 9112 7.1
-_CHUNK_SIZE = re.compile(rb'[0-9A-Fa-f]{1,16}+[ \t]*+(?:;|\r?\Z)')   # and what may follow it
+_CHUNK_SIZE = re.compile(rb'[0-9A-Fa-f]{1,16}+[ \t]*+(?:;|\r?\Z)')   # the start of such a line
 
 
 def _body_decoder(length, data, limit):
@@ -986,7 +986,7 @@ def _decode_length(length, data):
 
 def _decode_chunked(data, limit):
     """RFC 9112 7.1. A chunk-size line and the trailer section may have `limit` bytes each."""
-    at = 0      # what is before that has been dealt with
+    at = 0      # index: what is before it has been dealt with
     while True:
         seen = 0
         while (end := data.find(b'\n', at) + 1) == 0:
@@ -1101,7 +1101,7 @@ class _RequestBody:
         return chunk
 
     def check_complete(self):
-        """Raises if bytes are missing. A body that was never called is the affair of its hook."""
+        """Raises if bytes are missing. A hook that never called the body sent its own content."""
         if self._iterator is not None and self._left:
             raise HttpDataError(f'expected {self._left} more bytes of the request body, '
                                 'by its content-length; got its end')
@@ -1126,7 +1126,8 @@ class _ResponseBody:
         self._decoder = decoder         # None once the last byte has been read
         self._release = release
         self._ready = 0                 # chunks that were there without waiting
-        # The next chunk, or None: the end is to be seen before the last one is given
+        # The next chunk, or None. Decoded ahead, so that the connection is released before the
+        # last chunk is given
         self._ahead = self._decode(None)
 
     def __aiter__(self):
@@ -1184,10 +1185,10 @@ class _ResponseBody:
 class _Connection:
     """One connected socket.
 
-    Its reader is registered once and stays, since to do that for each wait costs more than all
-    else. It goes only when bytes come that nobody waits for, which holds the peer back, and when
-    there is no more to come. Its timer stays too: each wait, and each time that it is idle, moves
-    the deadline, and a timer that is early starts anew.
+    Its reader is registered once and stays, since to do so for each wait would cost more than all
+    else. It is removed only when bytes come that nobody waits for, which holds the peer back, and
+    at the end of the stream. Its timer stays too: each wait and each idle time only moves the
+    deadline, and a timer that fires before the deadline is started again.
     """
 
     __slots__ = ('loop', 'sock', 'fileno', 'is_tls', 'origin', 'address', 'bufsize', 'head_limit',
@@ -1294,7 +1295,7 @@ class _Connection:
             raise HttpDataError('expected an open body; got one that was closed meanwhile')
 
     def start_reading(self):
-        """Registers the reader, unless it is."""
+        """Registers the reader, unless it is registered."""
         if not self._is_reading:
             self.loop.add_reader(self.fileno, self._on_readable)
             self._is_reading = True
@@ -1326,7 +1327,7 @@ class _Connection:
             waiter.set_result(data)
 
     def start_time(self, seconds):
-        """Lets that much time be left, from now on, for being idle or waited for."""
+        """Sets the deadline that many seconds from now, for a wait or for being idle."""
         self._deadline = self.loop.time() + seconds
         if self._deadline < self._timer_due:
             if self._timer is not None:
@@ -1334,7 +1335,7 @@ class _Connection:
             self._start_timer()
 
     def is_late(self):
-        """Whether the time is over, which the timer may not have been able to say yet."""
+        """Whether the deadline has passed. The timer may not have had its turn yet."""
         return self._deadline <= self.loop.time()
 
     def _start_timer(self):
@@ -1355,9 +1356,10 @@ class _Connection:
                 self._waiter.set_exception(TimeoutError(f'no bytes within {self.timeout} s'))
 
     def is_alive(self):
-        """Reads without waiting: nothing is there. TLS session tickets do not count.
+        """Reads without waiting: whether the stream is open, and nothing has come.
 
-        Part of a TLS record does count: its rest would be taken for the next response.
+        TLS session tickets do not count. Part of a TLS record does: its rest would be taken for
+        the next response.
         """
         try:
             if self.is_tls:
@@ -1551,9 +1553,9 @@ def _resolver_steps(awaitable):
     """Awaits what a resolver gives, and mends what aiodnsresolver does to the task it runs in.
 
     Its time-outs cancel the task: that is taken back whenever one is swallowed. If a cancellation
-    from outside was swallowed with it, that is raised once more. And it leaves async generators
-    suspended, to close which the event loop would create a task: without its hooks, they are just
-    closed.
+    from outside was swallowed with it, that is raised once more. It also leaves async generators
+    suspended, and the event loop's hooks would create a task to close each: without the hooks,
+    they are just closed.
     """
     task = asyncio.current_task()
     cancelling = task.cancelling()
@@ -1724,9 +1726,9 @@ def _send_now(sock, data):
 
 
 def _send(sock, data):
-    """Sends some bytes. What a peer wants that renegotiates TLS is refused, as by many clients.
+    """Sends some bytes; of TLS one record at most, else none count as sent until all are out.
 
-    One TLS record at most, since of more, the SSL socket says "none" until all of them are out.
+    A peer that wants to renegotiate TLS is refused, as by many clients.
     """
     if len(data) > _TLS_RECORD:
         data = memoryview(data)[:_TLS_RECORD if isinstance(sock, ssl.SSLSocket) else _MAX_SENT]
