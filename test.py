@@ -644,6 +644,8 @@ HOST_FIELDS = [
      ('http', 'xn--bcher-kva.test', 80)),
     ('a name may end in a dot', 'http://a.test./', b'a.test.', ('http', 'a.test.', 80)),
     ('a name may have _ and -', 'http://_a-b.test/', b'_a-b.test', ('http', '_a-b.test', 80)),
+    ('a name may have 254 characters, the last a dot', f'http://{"a." * 127}/', b'a.' * 127,
+     ('http', 'a.' * 127, 80)),
     ('an IPv4 address is the host', 'http://127.0.0.1:81/', b'127.0.0.1',
      ('http', '127.0.0.1', 81)),
     ('an IPv6 address is bracketed in the host field', 'http://[::1]/', b'[::1]',
@@ -761,6 +763,7 @@ REFUSED = [
     ('params must be what urlencode takes', {'params': 5}, 'sequence|object'),
     ('params must be pairs', {'params': 'a=b'}, 'sequence|object'),
     ('params must be UTF-8', {'params': {'a': '\ud800'}}, 'surrogates'),
+    ('params with many values must be UTF-8', {'params': {'a': ['\ud800']}}, 'surrogates'),
 
     ('fields must be iterable', {'headers': 5}, 'not iterable'),
     ('fields must not be missing', {'headers': None}, 'not iterable'),
@@ -1010,6 +1013,8 @@ RESPONSES = [
                    b'HTTP/1.1 \xb2\xb2\xb2 OK')],
     ('a status line must not come after an empty line', b'GET', b'\r\n' + OK, NOT_A_STATUS_LINE),
     ('what is no status line is found before its end', b'GET', b'SSH-2.0', NOT_A_STATUS_LINE),
+    ('an empty line is found before its end, and is not said to be TLS', b'GET', b'\r\n',
+     malformed(r"expected a status line; got b'\\r(\\n)?'$")),
     ('what is no status line is quoted in part', b'GET', b'x' * 81,
      malformed(r"expected a status line; got b'x+'(\.\.\.)?$")),
 
@@ -1116,6 +1121,9 @@ RESPONSES = [
      Gives(b'200', b'ok')),
     ('a length may have many zeros before it', b'GET',
      reply(b'content-length: %0300d' % 2, content=b'ok'),
+     Gives(b'200', b'ok')),
+    ('a length may have more zeros before it than int takes digits', b'GET',
+     reply(b'content-length: %05000d' % 2, content=b'ok'),
      Gives(b'200', b'ok')),
     ('spaces around a length are dropped', b'GET', reply(b'content-length:\t 2 \t', content=b'ok'),
      Gives(b'200', b'ok')),
@@ -2602,6 +2610,7 @@ async def test_idle_connection_is_not_reused_when_its_time_is_over_though_no_tim
 @pytest.mark.parametrize(('settings', 'field'), [
     pytest.param({'keep_alive_timeout': 0}, b'', id='A keep_alive_timeout of 0 keeps none.'),
     pytest.param({}, b'keep-alive: timeout=1\r\n', id='A hint of 1 s leaves no time.'),
+    pytest.param({}, b'keep-alive: timeout=0\r\n', id='A hint of 0 s leaves no time.'),
     pytest.param({}, b'connection: Close\r\n', id='The server closes.'),
 ])
 @in_loop
@@ -3216,6 +3225,7 @@ async def test_request_body_that_fails(body, length, kind, text, cause, content)
     (b'abcd', b'3', (), 'expected 3 more bytes of the request body, .*; got 4', None, b''),
     (b'ab', b'3', (), 'expected 1 more bytes of the request body, .*; got its end', None, b'ab'),
     (b'ab', None, (), 'expected a content-length or transfer-encoding in headers', None, b''),
+    (b'a', None, (), 'expected a content-length or transfer-encoding in headers', None, b''),
     ('ab', b'2', (), 'expected bytes of the request body; got TypeError', TypeError, b''),
     (b'ab', b'2', ((b'x',), {}), 'function that returns an async iterator', TypeError, b''),
     (b'ab', b'2', ((), {'x': b'x'}), 'function that returns an async iterator', TypeError, b''),
