@@ -64,7 +64,7 @@ _MAX_READY = 15                # reads or writes in a row, beside the send of th
                                # before other tasks get their turn
 _MAX_CHUNKS = 256              # likewise, of the chunks of one read: there can be thousands
 _TLS_RECORD = 16384            # bytes of content in one TLS record (RFC 8446 5.1)
-_MAX_SENT = 32768              # bytes sent at once: 64 kB cost Linux thrice as much on loopback
+_MAX_SENT = 32768              # bytes sent at once: 64 kB cost some machines thrice as much
 _MAX_JOINED = 16384            # bytes of content that are copied behind the header section
 _MAX_CACHED = 4096             # bytes of a header section that is remembered: few are longer
 _MAX_QUOTED = 80               # bytes of what a peer sent that an error text quotes
@@ -449,19 +449,17 @@ def Pool(
         scheme, host, port = origin.key
         addresses, failures = origin.addresses, []
         deadline = loop.time() + connect_timeout
-        for position, address in enumerate(addresses):
-            share = (deadline - loop.time()) / (len(addresses) - position)
+        for address in addresses:
+            share = (deadline - loop.time()) / (len(addresses) - len(failures))
             log('Connecting to %s port %s', address, port)
             try:
                 sock = await _connect(loop, get_sock, address, port, loop.time() + share)
                 break
             except Exception as exception:
-                failures.append(exception)
-        else:
-            got = ', '.join(f'{address} port {port}: {failure!r}'
-                            for address, failure in zip(addresses, failures, strict=True))
-            raise HttpConnectionError(
-                f'{host}: expected a connection; got {got}') from failures[-1]
+                failures.append(f'{address} port {port}: {exception!r}')
+                if len(failures) == len(addresses):
+                    raise HttpConnectionError(f'{host}: expected a connection; '
+                                              f'got {", ".join(failures)}') from exception
 
         log('Connected %s', sock)
         if scheme == 'https':
@@ -1307,11 +1305,10 @@ class _Connection:
             self._is_reading = False
 
     def _on_readable(self):
-        waiter = self._waiter
-        if waiter is None:
+        if self._waiter is None:
             (self.on_unasked or _Connection.stop_reading)(self)
             return
-        if waiter.done():
+        if self._waiter.done():
             return                      # the one who waited is about to go on
 
         try:
@@ -1320,11 +1317,11 @@ class _Connection:
             self._deadline = self.loop.time() + self.timeout    # part of a TLS record is progress
         except Exception as exception:
             self.stop_reading()
-            waiter.set_exception(exception)
+            self._waiter.set_exception(exception)
         else:
             if not data:
                 self.stop_reading()     # what has ended is readable for ever
-            waiter.set_result(data)
+            self._waiter.set_result(data)
 
     def start_time(self, seconds):
         """Sets the deadline that many seconds from now, for a wait or for being idle."""

@@ -5521,6 +5521,29 @@ async def test_answer_before_the_end_of_the_body_is_not_that_of_the_next_request
         assert server.connections == 1
 
 
+@pytest.mark.parametrize('fault', ['refuse', 'reset', 'cut off'])
+@in_loop
+async def test_error_leaves_nothing_for_the_garbage_collector(fault):
+    async def handler(reader, writer):
+        await read_request(reader)
+        if fault == 'reset':
+            await reset(reader, writer)
+
+    async with Server(handler) as server, \
+            pool(get_dns_resolver=Resolver(['127.0.0.3', '127.0.0.2'])) as request:
+        url = f'http://a.test:{server.port}/' if fault == 'refuse' else server.url
+        gc.collect()
+        gc.disable()
+        try:
+            with contextlib.suppress(lowhaio.HttpError):
+                await request(b'GET', url)
+            await asyncio.sleep(0)
+            assert not [thing for thing in gc.get_objects()
+                        if isinstance(thing, (lowhaio.HttpError, ConnectionError))]
+        finally:
+            gc.enable()
+
+
 # What comes while a connection is idle, and what comes too late.
 
 SURPLUS = b'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil'
