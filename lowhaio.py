@@ -449,7 +449,8 @@ def Pool(
         scheme, host, port = origin.key
         addresses, failures = origin.addresses, []
         deadline = loop.time() + connect_timeout
-        for address in addresses:
+        while True:
+            address = addresses[len(failures)]
             share = (deadline - loop.time()) / (len(addresses) - len(failures))
             log('Connecting to %s port %s', address, port)
             try:
