@@ -482,8 +482,9 @@ def Pool(
             sock.close()
             if not isinstance(exception, Exception):
                 raise
-            hint = '' if isinstance(exception, ssl.SSLCertVerificationError) else \
-                f'; does port {origin.key[2]} speak TLS?'
+            may_be_no_tls = isinstance(exception, (ssl.SSLError, ConnectionError, TimeoutError)) \
+                and not isinstance(exception, ssl.SSLCertVerificationError)
+            hint = f'; does port {origin.key[2]} speak TLS?' if may_be_no_tls else ''
             raise HttpTlsError(f'{origin.host} at {address}: expected a TLS handshake; '
                                f'got {exception!r}{hint}') from exception
         return sock
@@ -1697,7 +1698,7 @@ async def _send_rest(loop, sock, socket_timeout, data):
                 deadline = loop.time() + socket_timeout
             else:
                 await asyncio.sleep(0)
-                continue                # to wait is for who is blocked: it may take its time
+                continue                # not blocked, and an event might be late to say so
 
             if loop.time() >= deadline:
                 raise TimeoutError(f'no bytes taken within {socket_timeout} s')
