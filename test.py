@@ -151,6 +151,38 @@ def timers_of_lowhaio():
             if not handle.cancelled() and getattr(handle._callback, '__module__', '') == 'lowhaio']
 
 
+def bound(host, port):
+    """Gives a socket at this address, where another that is bound like it can listen too."""
+    sock = socket.socket()
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+@contextlib.contextmanager
+def reserved(*hosts):
+    """Gives a port that is free at all these addresses, and refuses until a test listens there.
+
+    A port that is free at one of them may be in use at another, by whatever runs on the machine.
+    """
+    with contextlib.ExitStack() as stack:
+        while True:
+            port = stack.enter_context(bound(hosts[0], 0)).getsockname()[1]
+            try:
+                for host in hosts[1:]:
+                    stack.enter_context(bound(host, port))
+                break
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                stack.close()
+        yield port
+
+
 class Server:
     """A TCP server on a loopback address, whose every byte a test decides.
 
@@ -200,6 +232,15 @@ class Server:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def servers(first, second):
+    """Gives servers at 127.0.0.1 and 127.0.0.2 that have these handlers and the same port."""
+    with reserved('127.0.0.1', '127.0.0.2') as port:
+        async with Server(first, port=port) as old, \
+                Server(second, host='127.0.0.2', port=port) as new:
+            yield old, new
 
 
 async def read_request(reader):
@@ -2793,8 +2834,7 @@ async def test_close_ends_what_is_idle_and_lets_what_is_in_use_end():
 @in_loop
 async def test_changed_record_takes_a_new_connection_and_closes_the_old_one():
     socks = Socks()
-    async with Server(answering(OK)) as old, \
-            Server(answering(OK), host='127.0.0.2', port=old.port) as new, \
+    async with servers(answering(OK), answering(OK)) as (old, new), \
             Dns({'a.test': ['127.0.0.1']}, ttl=0) as dns, \
             pool(get_dns_resolver=dns.get_resolver, get_sock=socks) as request:
         url = f'http://a.test:{old.port}/'
@@ -2815,8 +2855,7 @@ async def test_changed_record_takes_a_new_connection_and_closes_the_old_one():
 async def test_connection_at_an_address_withdrawn_while_in_use_is_not_kept():
     halves, socks = Halves(), Socks()
     resolver = Resolver(['127.0.0.1'])
-    async with Server(halves) as old, \
-            Server(answering(OK), host='127.0.0.2', port=old.port) as new, \
+    async with servers(halves, answering(OK)) as (old, new), \
             pool(get_dns_resolver=resolver, get_sock=socks) as request:
         url = f'http://a.test:{old.port}/'
         body = (await request(b'GET', url))[2]
@@ -2882,47 +2921,38 @@ async def test_next_record_is_tried_when_the_first_one_refuses():
         assert socks.open() == [False, True]
 
 
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(('127.0.0.1', 0))
-        return sock.getsockname()[1]
-
-
 @in_loop
 async def test_all_refusing_addresses_are_named():
-    port, socks = free_port(), Socks()
-    async with pool(get_dns_resolver=Resolver(['127.0.0.1', '127.0.0.2']),
-                    get_sock=socks) as request:
-        with failing(lowhaio.HttpConnectionError,
-                     f'^a.test: expected a connection; got 127.0.0.1 port {port}: '
-                     f'ConnectionRefusedError.*, 127.0.0.2 port {port}: ConnectionRefusedError',
-                     ConnectionRefusedError):
-            await request(b'GET', f'http://a.test:{port}/')
-        assert socks.open() == [False, False]
+    socks, hosts = Socks(), ['127.0.0.1', '127.0.0.2']
+    with reserved(*hosts) as port:
+        async with pool(get_dns_resolver=Resolver(hosts), get_sock=socks) as request:
+            with failing(lowhaio.HttpConnectionError,
+                         f'^a.test: expected a connection; got 127.0.0.1 port {port}: Connection'
+                         f'RefusedError.*, 127.0.0.2 port {port}: ConnectionRefusedError',
+                         ConnectionRefusedError):
+                await request(b'GET', f'http://a.test:{port}/')
+            assert socks.open() == [False, False]
 
 
 @contextlib.contextmanager
-def never_answering(*hosts):
-    """Gives a port whose connections stay half open, since their backlog is full."""
+def never_answering(*hosts, port):
+    """Lets connections to this port stay half open, since their backlog is full."""
     with contextlib.ExitStack() as stack:
-        port = 0
         for host in hosts:
-            listener = stack.enter_context(socket.socket())
-            listener.bind((host, port))
-            port = listener.getsockname()[1]
+            listener = stack.enter_context(bound(host, port))
             listener.listen(0)
             for _ in range(3):
                 sock = stack.enter_context(socket.socket())
                 sock.setblocking(False)
                 sock.connect_ex((host, port))
-        yield port
+        yield
 
 
 @pytest.mark.parametrize(('settings', 'seconds'), [({}, 30), ({'connect_timeout': 4}, 4)])
 @in_loop
 async def test_connect_timeout_is_shared_by_the_addresses(settings, seconds):
     socks, hosts = Socks(), ['127.0.0.1', '127.0.0.2', '127.0.0.3']
-    with never_answering(*hosts) as port:
+    with reserved(*hosts) as port, never_answering(*hosts, port=port):
         async with pool(get_dns_resolver=Resolver(hosts), get_sock=socks, **settings) as request:
             with Clock(asyncio.get_running_loop()) as clock:
                 task = asyncio.create_task(request(b'GET', f'http://a.test:{port}/'))
@@ -2942,7 +2972,7 @@ async def test_connect_timeout_is_shared_by_the_addresses(settings, seconds):
 async def test_second_address_has_the_time_that_the_first_has_left():
     """And it has nothing to do with socket_timeout."""
     hosts = ['127.0.0.1', '127.0.0.2']
-    with never_answering('127.0.0.2') as port:
+    with reserved(*hosts) as port, never_answering('127.0.0.2', port=port):
         async with pool(get_dns_resolver=Resolver(hosts), connect_timeout=8,
                         socket_timeout=1) as request:
             with Clock(asyncio.get_running_loop()) as clock:
@@ -2982,7 +3012,7 @@ async def test_next_record_of_a_real_answer_is_tried_when_the_first_refuses():
 
 @in_loop
 async def test_address_that_answers_is_reached_although_the_first_never_does():
-    with never_answering('127.0.0.1') as port:
+    with reserved('127.0.0.1', '127.0.0.2') as port, never_answering('127.0.0.1', port=port):
         async with Server(answering(OK), host='127.0.0.2', port=port), \
                 pool(get_dns_resolver=Resolver(['127.0.0.1', '127.0.0.2']),
                      connect_timeout=0.4) as request:
@@ -2992,7 +3022,7 @@ async def test_address_that_answers_is_reached_although_the_first_never_does():
 @in_loop
 async def test_cancelled_while_connecting_leaves_nothing():
     socks = Socks()
-    with never_answering('127.0.0.1') as port:
+    with reserved('127.0.0.1') as port, never_answering('127.0.0.1', port=port):
         async with pool(get_sock=socks) as request:
             task = asyncio.create_task(request(b'GET', f'http://127.0.0.1:{port}/'))
             await until(lambda: socks)
@@ -3327,10 +3357,11 @@ async def test_refused_request_starts_no_body_and_touches_no_idle_connection():
 @in_loop
 async def test_request_that_cannot_connect_does_not_start_the_body():
     body = Body(b'x')
-    async with pool() as request:
-        with failing(lowhaio.HttpConnectionError, 'Refused', OSError):
-            await request(b'PUT', f'http://127.0.0.1:{free_port()}/', body=body)
-        assert body.calls == 0
+    with reserved('127.0.0.1') as port:
+        async with pool() as request:
+            with failing(lowhaio.HttpConnectionError, 'Refused', OSError):
+                await request(b'PUT', f'http://127.0.0.1:{port}/', body=body)
+            assert body.calls == 0
 
 
 TOO_LARGE = b'HTTP/1.1 413 Content Too Large\r\ncontent-length: 4\r\n\r\nlate'
@@ -6242,17 +6273,16 @@ class Processes:
     def start(self, kind, tls):
         files = (self.folder / 'certificate.pem', self.folder / 'key.pem') if tls else ()
         log = self.folder / f'{kind}{"-tls" if tls else ""}.log'
-        for _ in range(3):      # a free port can be taken by another before the server has it
-            with log.open('wb') as stderr:
-                process = subprocess.Popen(
-                    (sys.executable, '-W', 'ignore', __file__, 'serve', kind, *files),
-                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
-                    start_new_session=True)
-            self.running.append(process)
-            port = int(process.stdout.readline() or 0)
-            if port and accepts(process, port):
-                return f'{"https" if tls else "http"}://127.0.0.1:{port}/'
-        raise AssertionError(f'{kind} did not start: {log.read_text()}')
+        with log.open('wb') as stderr:
+            process = subprocess.Popen(
+                (sys.executable, '-W', 'ignore', __file__, 'serve', kind, *files),
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
+                start_new_session=True)
+        self.running.append(process)
+        port = int(process.stdout.readline() or 0)
+        if not (port and accepts(process, port)):
+            raise AssertionError(f'{kind} did not start: {log.read_text()}')
+        return f'{"https" if tls else "http"}://127.0.0.1:{port}/'
 
     def stop(self):
         for process in self.running:
@@ -6284,8 +6314,7 @@ def processes(tmp_path_factory):
 def serve(kind, *tls_files):
     """What `python test.py serve` does."""
     threading.Thread(target=end_with_stdin, daemon=True).start()
-    sock = socket.socket()
-    sock.bind(('127.0.0.1', 0))
+    sock = bound('127.0.0.1', 0)
     sys.stdout.write(f'{sock.getsockname()[1]}\n')
     sys.stdout.flush()
     os.dup2(2, 1)
@@ -6380,8 +6409,7 @@ def serve_hypercorn(sock, certificate=None, key=None):
 
 def serve_granian(sock, certificate=None, key=None):
     from granian import Granian
-    port = sock.getsockname()[1]
-    sock.close()                # it takes no socket
+    port = sock.getsockname()[1]        # it takes no socket; this one keeps the port for it
     Granian(f'{pathlib.Path(__file__).stem}:asgi_app', port=port, interface='asgi', workers=1,
             log_enabled=False, ssl_cert=certificate and pathlib.Path(certificate),
             ssl_key=key and pathlib.Path(key)).serve()
@@ -7050,8 +7078,8 @@ def test_requests_follow_changing_records(show, old):
     async def test():
         loop = asyncio.get_running_loop()
         async with Dns({'example.test': ['127.0.0.1']}, ttl=1) as dns, \
-                Server(functools.partial(reply, b'new'), host='127.0.0.2') as new, \
-                Server(functools.partial(reply, b'old'), port=new.port) as former, \
+                servers(*(functools.partial(reply, text) for text in (b'old', b'new'))
+                        ) as (former, new), \
                 pool(get_dns_resolver=dns.get_resolver) as request, asyncio.TaskGroup() as asked:
             url = f'http://example.test:{new.port}/'
             started = loop.time()
@@ -7196,12 +7224,11 @@ async def test_retry_layer_goes_by_the_error_classes(failure, intervals, error, 
     async def cut_off(reader, writer):
         await read_request(reader)
 
-    with socket.socket() as refusing:
-        refusing.bind(('127.0.0.1', 0))
+    with reserved('127.0.0.1') as refusing:
         async with Server(cut_off) as server, Dns({'example.test': 3}) as dns, \
                 pool(get_dns_resolver=dns.get_resolver) as request:
             counted, urls = counting(request)
-            url = {PORT_REFUSED: f'http://127.0.0.1:{refusing.getsockname()[1]}/',
+            url = {PORT_REFUSED: f'http://127.0.0.1:{refusing}/',
                    CUT_OFF: server.url, NO_NAME: 'http://example.test/'}[failure]
             with pytest.raises(error):
                 await get(lowhaio_retry.retry(counted, exception_intervals=intervals), url)
@@ -7222,10 +7249,7 @@ async def test_retry_layer_also_repeats_what_was_refused_as_invalid():
 async def test_retry_layer_gets_through_once_the_server_is_up():
     handler = noting(lambda *_: answer(200, b'up'))
     async with contextlib.AsyncExitStack() as stack:
-        reserved = stack.enter_context(socket.socket())
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.bind(('127.0.0.1', 0))
-        port = reserved.getsockname()[1]
+        port = stack.enter_context(reserved('127.0.0.1'))
         request = await stack.enter_async_context(pool())
 
         async def starting(method, url, **kwargs):
@@ -7535,10 +7559,7 @@ async def test_layers_stack_signed_over_redirecting_over_retrying(layer):
 
     async with contextlib.AsyncExitStack() as stack:
         stored = await stack.enter_async_context(Server(store))
-        reserved = stack.enter_context(socket.socket())
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.bind(('127.0.0.1', 0))
-        port = reserved.getsockname()[1]
+        port = stack.enter_context(reserved('127.0.0.1'))
         request = await stack.enter_async_context(pool())
 
         async def starting(method, url, **kwargs):
