@@ -145,8 +145,8 @@ class HttpLoggerAdapter(logging.LoggerAdapter):
 
     def process(self, msg, kwargs):
         """Gives the prefixed message; a % in the prefix is doubled, since messages are formats."""
-        values = ','.join(str(value) for value in self.extra.values()) if self.extra else ''
-        return f'[http{":" if values else ""}{values}] '.replace('%', '%%') + str(msg), kwargs
+        values = ':' + ','.join(map(str, self.extra.values())) if self.extra else ''
+        return f'[http{values}] '.replace('%', '%%') + str(msg), kwargs
 
 
 def get_logger_adapter_default(extra):
@@ -169,7 +169,8 @@ _RESOLVER_LOGGER = logging.getLogger('aiodnsresolver')
 
 def _log_of(logger):
     """Gives the function that logs at DEBUG. Once per request, since each disabled call costs."""
-    return logger.debug if logger.isEnabledFor(logging.DEBUG) else _log_nothing
+    is_enabled_for = getattr(logger, 'isEnabledFor', bool)      # loguru's loggers have none
+    return logger.debug if is_enabled_for(logging.DEBUG) else _log_nothing
 
 
 def _log_nothing(*_):
@@ -327,8 +328,9 @@ def Pool(
             headers: pairs of bytes, sent in this order and case. A host field, without the port,
                 is put before them if they have none. A body needs a content-length (bytes) or a
                 transfer-encoding.
-            body: a function that returns an async iterator of bytes-like chunks. It is called
-                once, and what it returns is closed in every case.
+            body: a function that returns an async iterator of bytes-like chunks; with a
+                transfer-encoding, which frames them, none may be empty. It is called once, and
+                what it returns is closed in every case.
             body_args: its positional arguments.
             body_kwargs: its keyword arguments, as a mapping or as pairs.
             get_logger_adapter: as that of `Pool`, for this request.
@@ -1089,12 +1091,16 @@ class _RequestBody:
             raise HttpDataError(f'expected bytes of the request body; '
                                 f'got {exception!r}') from exception
 
-        if b'transfer-encoding' not in self._fields:
-            if size > self._left:
-                expected = f'{self._left} more bytes of the request body, by its content-length' \
-                    if b'content-length' in self._fields else \
-                    'a content-length or transfer-encoding in headers'
-                raise HttpDataError(f'expected {expected}; got {size} bytes of body')
+        if b'transfer-encoding' in self._fields:
+            if size == 0:       # a layer that frames each chunk has made it the end of the message
+                raise HttpDataError('expected no empty chunk of a request body with a '
+                                    'transfer-encoding; got one')
+        elif size > self._left:
+            expected = f'{self._left} more bytes of the request body, by its content-length' \
+                if b'content-length' in self._fields else \
+                'a content-length or transfer-encoding in headers'
+            raise HttpDataError(f'expected {expected}; got {size} bytes of body')
+        else:
             self._left -= size
         if self._connection.is_turn_over(-(-size // _TLS_RECORD) or 1):
             await asyncio.sleep(0)

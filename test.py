@@ -526,6 +526,7 @@ async def test_empty_async_iterator_yields_nothing():
     pytest.param(None, '[http] ', id='nothing is said of no extra'),
     pytest.param({'a': 'GET'}, '[http:GET] ', id='a value follows a colon'),
     pytest.param({'b': 'GET', 'a': 1}, '[http:GET,1] ', id='values are joined in their order'),
+    pytest.param({'a': ''}, '[http:] ', id='an empty value is one'),
     pytest.param({'a': '%41%s'}, '[http:%41%s] ', id='a % of a value is no format'),
 ])
 def test_adapters_prefix_messages(extra, prefix, caplog):
@@ -3151,6 +3152,21 @@ class Body:
         return (self.calls, self.ends) == (1, 1)
 
 
+class Chunks:
+    """An async iterator that is no generator, so that nothing is left of it if it is dropped."""
+
+    def __init__(self, *chunks):
+        self.chunks = list(chunks)
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        if not self.chunks:
+            raise StopAsyncIteration
+        return self.chunks.pop(0)
+
+
 async def wait_for_ever():
     await asyncio.Event().wait()
 
@@ -3300,28 +3316,16 @@ async def test_request_body_of_the_wrong_kind_is_a_data_error(body, cause):
 
 @in_loop
 async def test_iterator_whose_aclose_fails_is_a_data_error_and_one_without_is_fine():
-    class Chunks:
-        def __init__(self):
-            self.chunks = [b'END']
-
-        def __aiter__(self):
-            return self
-
-        async def __anext__(self):
-            if not self.chunks:
-                raise StopAsyncIteration
-            return self.chunks.pop()
-
     class Failing(Chunks):
         async def aclose(self):
             raise OSError('cannot close')
 
-    headers = [(b'content-length', b'3')]
+    request_body = {'headers': [(b'content-length', b'3')], 'body_args': (b'END',)}
     async with Server(Receiving(OK)) as server, pool() as request:
-        assert (await get(request, server.url, b'PUT', headers=headers, body=Chunks))[2] == b'ok'
+        assert (await get(request, server.url, b'PUT', body=Chunks, **request_body))[2] == b'ok'
         with failing(lowhaio.HttpDataError, 'expected the request body to close; got OSError',
                      OSError):
-            await request(b'PUT', server.url, headers=headers, body=Failing)
+            await request(b'PUT', server.url, body=Failing, **request_body)
 
 
 @pytest.mark.parametrize('body_kwargs', [{'b': b'END'}, (('b', b'END'),)])
@@ -4090,6 +4094,19 @@ async def test_close_logs_with_the_adapters_that_it_is_given():
     _, close = lowhaio.Pool(get_dns_resolver=Resolver([]))
     await close(getter('http'), lambda extra: getter('dns'))
     assert given == [('http', {}), ('dns', {})]
+
+
+@in_loop
+async def test_logger_that_does_not_say_whether_it_is_enabled_gets_all_messages():
+    class Logger:
+        def debug(self, msg, *args):
+            messages.append(msg % args)
+
+    messages = []
+    async with Server(answering(OK)) as server, \
+            pool(get_logger_adapter=lambda _: Logger()) as request:
+        await get(request, server.url)
+    assert "Status received: b'200'" in messages
 
 
 class Adapter(logging.LoggerAdapter):
@@ -7414,15 +7431,15 @@ async def test_chunked_layer_passes_arguments_and_errors_of_the_body():
 
 
 @in_loop
-async def test_chunked_layer_ends_the_message_at_an_empty_chunk():
-    """So the README says to give it none: the rest would be another request."""
+async def test_empty_chunk_in_the_chunked_layer_does_not_end_the_message():
+    """The layer frames it like the last one, and the rest would be another request."""
     receiving = Receiving()
-    async with Server(receiving) as server, pool(socket_timeout=0.05) as request:
-        with failing(lowhaio.HttpDataError, ''):
+    async with Server(receiving) as server, pool() as request:
+        with failing(lowhaio.HttpDataError, 'expected no empty chunk .* with a transfer-encoding'):
             await get(request, server.url, b'POST', headers=((b'transfer-encoding', b'chunked'),),
-                      body=lowhaio_chunked.chunked(Body(b'a', b'', b'b')))
-        assert receiving.received.endswith(
-            b'\r\n\r\n1\r\na\r\n0\r\n\r\n1\r\nb\r\n0\r\n\r\n')
+                      body=lowhaio_chunked.chunked(Chunks),
+                      body_args=(b'a', b'', b'GET /evil HTTP/1.1\r\n\r\n'))
+        await until(lambda: receiving.received.endswith(b'\r\n\r\n1\r\na\r\n0\r\n'))
 
 
 SIGNING = {layer.__name__: layer for layer in (
