@@ -291,12 +291,10 @@ def Pool(
 
     Raises:
         ValueError: `http_version` is another one.
-        NotImplementedError: the event loop has no `add_reader`.
+        NotImplementedError: the event loop cannot watch a socket.
     """
     loop = asyncio.get_running_loop()
-    if type(loop).add_reader is asyncio.AbstractEventLoop.add_reader:
-        raise NotImplementedError('expected an event loop with add_reader, such as '
-                                  f'asyncio.SelectorEventLoop; got {type(loop).__name__}')
+    _check_watches_sockets(loop)
     if http_version not in (b'HTTP/1.1', b'HTTP/1.0'):
         raise ValueError(f"expected http_version b'HTTP/1.1' or b'HTTP/1.0'; got {http_version!r}")
 
@@ -539,8 +537,14 @@ def Pool(
         Args:
             get_logger_adapter: as that of `Pool`, for this.
             get_resolver_logger_adapter: as that of `Pool`, for this.
+
+        Raises:
+            RuntimeError: the loop in which `Pool` was called still runs, in another thread.
         """
         nonlocal is_closed
+        if loop.is_running() and asyncio.get_running_loop() is not loop:
+            raise RuntimeError('expected the event loop in which Pool() was called, since it '
+                               'still runs; got another')
         is_closed = True
         get_logger_adapter({}).debug('Closing %s origins', len(origins))
         sessions.clear()
@@ -551,6 +555,19 @@ def Pool(
         await clear_dns_cache(get_logger_adapter=get_resolver_logger_adapter({}))
 
     return request, close
+
+
+def _check_watches_sockets(loop):
+    """Refuses a loop without `add_reader`. Some have the method just to raise, so it is called."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        try:
+            loop.add_reader(ours.fileno(), _log_nothing)
+            loop.remove_reader(ours.fileno())
+        except (NotImplementedError, TypeError) as error:
+            raise NotImplementedError('expected an event loop that can watch a socket, such as '
+                                      f'asyncio.SelectorEventLoop; got {type(loop).__name__}'
+                                      ) from error
 
 
 class _Origin:

@@ -55,6 +55,11 @@ setup(
             'uvicorn>=0.30',
             'uvloop>=0.21; sys_platform != "win32"',
         ],
+        'loops': [      # of which the tests try whatever is there
+            'PySide6-Essentials>=6.8',
+            'qasync>=0.28',
+            'rloop>=0.2',
+        ],
     },
     classifiers=[
         'Development Status :: 4 - Beta',
@@ -66,6 +71,8 @@ setup(
         'Programming Language :: Python :: 3.11',
         'Programming Language :: Python :: 3.12',
         'Programming Language :: Python :: 3.13',
+        'Programming Language :: Python :: 3.14',
+        'Programming Language :: Python :: 3.15',
         'Topic :: Internet :: WWW/HTTP',
     ],
 )

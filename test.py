@@ -4,7 +4,8 @@
 
 They need no internet and no fixed port. Servers run on loopback addresses; names go through
 aiodnsresolver to a DNS server on a loopback UDP port. With LOWHAIO_TEST_LOOP=uvloop all of it runs
-on uvloop.
+on uvloop, and with LOWHAIO_TEST_TASKS=eager each task starts at once, as those of
+asyncio.eager_task_factory do (CPython 3.12 and newer).
 
 Every asynchronous test runs in a loop of its own, and fails if it leaves anything open: see
 in_loop.
@@ -13,6 +14,7 @@ in_loop.
 import array
 import asyncio
 import collections
+import concurrent.futures
 import contextlib
 import errno
 import functools
@@ -87,8 +89,11 @@ def in_loop(test):
     def run(*args, **kwargs):
         gc.collect()
         gc.freeze()             # else each collection of this test looks at all of pytest again
-        with asyncio.Runner(loop_factory=new_loop) as runner:
-            runner.run(checked(test(*args, **kwargs)))
+        try:
+            with asyncio.Runner(loop_factory=new_loop) as runner:
+                runner.run(checked(test(*args, **kwargs)))
+        finally:
+            gc.unfreeze()       # hypothesis asks the garbage collector who refers to what
 
     return run
 
@@ -97,9 +102,10 @@ async def checked(test):
     """Awaits the test, and looks at what it left."""
     loop = asyncio.get_running_loop()
     created, problems = [], []
+    eager = {'eager_start': True} if os.environ.get('LOWHAIO_TEST_TASKS') == 'eager' else {}
     loop.set_task_factory(lambda loop, coroutine, **kwargs: (
         created.append(getattr(coroutine, '__qualname__', repr(coroutine))),
-        asyncio.Task(coroutine, loop=loop, **kwargs))[1])
+        asyncio.Task(coroutine, loop=loop, **eager | kwargs))[1])
     loop.set_exception_handler(lambda loop, context: problems.append(context))
     descriptors = open_descriptors()
 
@@ -791,6 +797,7 @@ REFUSED = [
     ('nothing may precede brackets', {'url': 'http://a.test[::1]/'}, 'beside the brackets|IPv6'),
     ('nothing but a port may follow brackets', {'url': 'http://[::1]a.test/'},
      'beside the brackets|IPv6'),
+    ('a bracket must not stand for a port', {'url': 'http://[::1]:]/'}, 'beside the brackets'),
     ('brackets must not be in userinfo', {'url': 'http://b[::1]@a.test/'},
      'beside the brackets|IPv6'),
     ('a port must be a number', {'url': 'http://a.test:b/'}, "[Pp]ort.*'b'"),
@@ -3866,25 +3873,79 @@ def test_request_in_another_loop_than_that_of_its_pool_is_refused():
         runner.run(close())
 
 
-def test_pool_on_a_loop_without_add_reader_is_refused():
+def refusing(*_):
+    raise NotImplementedError('add_reader is not implemented yet')
+
+
+@pytest.mark.parametrize('add_reader', [asyncio.AbstractEventLoop.add_reader, refusing])
+@in_loop
+async def test_pool_on_a_loop_that_cannot_watch_a_socket_is_refused(add_reader):
+    """As asyncio's proactor loop, and as PySide6.QtAsyncio, whose method just raises."""
     class Proactor(asyncio.SelectorEventLoop):
-        add_reader = asyncio.AbstractEventLoop.add_reader
+        pass
 
-    async def main():
-        with pytest.raises(NotImplementedError, match='expected an event loop with add_reader'):
-            lowhaio.Pool()
-
-    loop = asyncio.SelectorEventLoop()
-    loop.__class__ = Proactor
+    Proactor.add_reader = add_reader
+    running, other = asyncio.get_running_loop(), Proactor()
+    asyncio._set_running_loop(other)
     try:
-        task = main()
-        asyncio._set_running_loop(loop)
-        with pytest.raises(StopIteration):
-            task.send(None)
+        with pytest.raises(NotImplementedError, match=r'that can watch a socket.*got Proactor'):
+            lowhaio.Pool()
     finally:
-        asyncio._set_running_loop(None)
-        loop.__class__ = asyncio.SelectorEventLoop
-        loop.close()
+        asyncio._set_running_loop(running)
+        other.close()
+
+
+@in_loop
+async def test_close_in_another_thread_is_refused_while_the_loop_runs():
+    async with Server(answering(OK)) as server:
+        request, close = lowhaio.Pool()
+        await get(request, server.url)
+        with pytest.raises(RuntimeError, match=r'the event loop in which Pool\(\) was called'):
+            await asyncio.to_thread(asyncio.run, close())
+        assert (await get(request, server.url))[2] == b'ok'
+        assert server.connections == 1
+        await close()
+
+
+def test_close_in_another_thread_when_the_loop_has_ended():
+    async def main():
+        async with Server(answering(OK)) as server:
+            request, close = lowhaio.Pool()
+            await get(request, server.url)
+            return close
+
+    before = open_descriptors()
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        close = runner.run(main())
+    thread = threading.Thread(target=asyncio.run, args=[close()])
+    thread.start()
+    thread.join()
+    del runner
+    gc.collect()
+    assert open_descriptors() == before
+
+
+def test_pools_in_four_threads_with_a_loop_each():
+    """The caches of the module are all that they share."""
+    head = b'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n'
+    responses = [head + b'number: %d\r\n\r\n%04d' % (number, number) for number in range(300)]
+
+    async def main(thread):
+        async with Server(answering(*responses)) as server, pool() as request:
+            for number in range(len(responses)):
+                name = b'from-%d-%d' % (thread, number)
+                code, headers, body = await get(
+                    request, f'{server.url}{thread}?{number}', headers=((name, b'x'),))
+                assert (code, dict(headers)[b'number'], body) == (
+                    b'200', b'%d' % number, b'%04d' % number)
+            return server.connections
+
+    def run(thread):
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(main(thread))
+
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(run, range(4))) == [1] * 4
 
 
 @pytest.mark.parametrize('response', [
@@ -7076,6 +7137,136 @@ async def test_cancellation_after_another_task_read_the_end_leaves_the_connectio
         assert server.connections == 1
 
 
+# Event loops that nobody here wrote. Each runs a probe of all that lowhaio asks of a loop, in a
+# process of its own. The servers have asyncio's loop in another thread. To try another one:
+#
+#     LOWHAIO_PROBE='import uvloop; run = uvloop.run' python test.py probe
+#
+# that is, statements that make `run`, a function that runs a coroutine in the loop.
+
+PROBES = {
+    'asyncio': 'run = asyncio.run',
+    'uvloop': 'import uvloop; run = uvloop.run',
+    'rloop': 'import rloop; run = runner_of(rloop.new_event_loop)',
+    'qasync': 'import qasync; from PySide6.QtCore import QCoreApplication as Application; '
+              'run = runner_of(functools.partial(qasync.QEventLoop, Application([])))',
+    'gi.events': 'import gi.events; '
+                 'run = runner_of(gi.events.GLibEventLoopPolicy().new_event_loop)',
+}
+
+
+@pytest.mark.parametrize('name', PROBES)
+def test_loop_does_everything(name):
+    for module in re.findall(r'^import ([\w.]+)|from ([\w.]+)', PROBES[name]):
+        pytest.importorskip(''.join(module))
+    done = subprocess.run(
+        (sys.executable, __file__, 'probe'), timeout=120, capture_output=True, text=True,
+        env={**os.environ, 'LOWHAIO_PROBE': PROBES[name], 'QT_QPA_PLATFORM': 'offscreen'})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith('all closed\n')
+
+
+def runner_of(new_loop):
+    """Return a function that runs a coroutine in a new loop."""
+    def run(main):
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(main)
+
+    return run
+
+
+def probe():
+    """What `python test.py probe` does."""
+    names = {'asyncio': asyncio, 'functools': functools, 'runner_of': runner_of}
+    exec(os.environ['LOWHAIO_PROBE'], names)
+    servers = {
+        'plain': Server(probe_handler), 'tls': Server(probe_handler, tls=tls_server()),
+        'mute': Server(lambda reader, writer: reader.read()),
+        'closing': Server(answering(OK, then='close')),
+    }
+    ready, end = threading.Event(), threading.Event()
+
+    async def serve():
+        async with contextlib.AsyncExitStack() as stack:
+            for server in servers.values():
+                await stack.enter_async_context(server)
+            ready.set()
+            await asyncio.to_thread(end.wait)
+            for _ in range(100):
+                if not any(server.tasks for server in servers.values()):
+                    print('all closed')
+                    break
+                await asyncio.sleep(0.05)
+
+    thread = threading.Thread(target=runner_of(asyncio.SelectorEventLoop), args=[serve()])
+    thread.start()
+    ready.wait()
+    try:
+        names['run'](probe_client({name: server.url for name, server in servers.items()}))
+    finally:
+        end.set()
+        thread.join()
+
+
+async def probe_handler(reader, writer):
+    """Answer what a request's method asks for."""
+    while True:
+        head = await reader.readuntil(b'\r\n\r\n')
+        if head.startswith(b'REFUSED'):
+            writer.write(b'HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno')
+            await reader.read()
+        elif head.startswith(b'CHUNKED'):
+            writer.write(b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n')
+            for _ in range(100):
+                writer.write(b'2710\r\n' + b'x' * 10000 + b'\r\n')
+                await writer.drain()
+            writer.write(b'0\r\n\r\n')
+        else:
+            fields = dict(re.findall(rb'([^:\r\n]+): *([^\r\n]*)', head.lower()))
+            await reader.readexactly(int(fields.get(b'content-length', 0)))
+            writer.write(OK)
+
+
+async def probe_client(urls):
+    """Do with lowhaio all that asks something of a loop, and say what has been done."""
+    async def upload():
+        for _ in range(100):
+            yield b'y' * 100_000
+            await asyncio.sleep(0)
+
+    with reserved('127.0.0.1') as nowhere:
+        request, close = lowhaio.Pool(get_ssl_context=tls_client, socket_timeout=1)
+        for kind in ('plain', 'tls'):
+            for _ in range(3):
+                assert (await get(request, urls[kind]))[2] == b'ok'
+            length = ((b'content-length', b'10000000'),)
+            for method, answer in ((b'POST', b'ok'), (b'REFUSED', b'no')):
+                assert (await get(request, urls[kind], method, headers=length, body=upload)
+                        )[2] == answer
+            assert len((await get(request, urls[kind], b'CHUNKED'))[2]) == 1_000_000
+            print(kind, 'reused, uploaded to, answered early, downloaded from')
+
+        with pytest.raises(lowhaio.HttpConnectionError, match='refused'):
+            await get(request, f'http://127.0.0.1:{nowhere}/')
+        with pytest.raises(lowhaio.HttpDataError) as caught:
+            await get(request, urls['mute'])
+        assert isinstance(caught.value.__cause__, TimeoutError)
+        task = asyncio.ensure_future(get(request, urls['mute']))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        print('refused, timed out, cancelled')
+
+        for _ in range(3):
+            assert (await get(request, urls['closing']))[2] == b'ok'
+            await asyncio.sleep(0.05)           # the peer closes what is idle
+        answers = await asyncio.gather(*(get(request, urls['plain']) for _ in range(150)))
+        assert [body for _, _, body in answers] == [b'ok'] * 150
+        await close()
+        print('closed while idle, 150 at once')
+
+
 # Records that change under load.
 
 @pytest.mark.parametrize('old', ['goes on', 'goes away'])
@@ -8072,4 +8263,4 @@ def fuzz(seconds):
 
 
 if __name__ == '__main__':
-    {'serve': serve, 'move': move, 'fuzz': fuzz}[sys.argv[1]](*sys.argv[2:])
+    {'serve': serve, 'move': move, 'probe': probe, 'fuzz': fuzz}[sys.argv[1]](*sys.argv[2:])
