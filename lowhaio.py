@@ -13,38 +13,46 @@ layers on top.
 The module reads from top to bottom:
 
     Errors                 what can go wrong, and whether a retry is safe
+    Types                  names for annotations
     Bodies                 streamed, buffered, empty_async_iterator
     Logging                the adapters
-    Default hooks          what Pool does unless told otherwise
+    Hooks                  what Pool does unless told otherwise, and what other hooks may use
     Pool                   request, then what it calls in call order, then close
     Request on the wire    pure: URL and fields in, bytes out
     Response on the wire   pure: bytes in; status, fields, body length and persistence out
     Body decoders          pure: plain generators of body chunks
     Bodies in transit      what send_body iterates, and what the caller of request iterates
     Connection             one socket, and all that waits for a response
-    Socket I/O             connecting, TLS handshake, sending, time-outs, and the resolver's steps
+    Socket I/O             connecting, TLS handshake, sending: all else that waits
+    aiodnsresolver         what has to be mended of it
 
 Its rules are those of RFC 9110 (semantics) and RFC 9112 (HTTP/1.1), cited where they are enforced,
 except for these deviations, which code and tests cite by number:
 
-    D1  the host field that is added has no port (RFC 9112 3.2): signing layers sign exactly that
-    D2  a bare + in a path is sent as %2B, since S3 reads it as a space (RFC 3986 3.3 allows it)
+    D1  a request with an AWS signature gets a host field without the port (9112 3.2): the
+        published layers sign exactly that
+    D2  in its path, all but unreserved characters and / are escaped, also a % (RFC 3986 3.3):
+        they sign that too
     D3  a 204 with a content-length above 0 has that content, as its servers send it (9112 6.3)
-    D4  a response with neither length nor coding, but connection: keep-alive, has none (9112 6.3)
+    D4  a response to DELETE with neither length nor coding, but connection: keep-alive, has no
+        content, as object stores mean it (9112 6.3)
     D5  transfer-encoding: identity, withdrawn but still sent, counts as none (9112 7)
     D6  content with transfer-encoding and content-length is refused, not repaired (9112 6.3)
-    D7  more than 64 interim responses to one request are refused (9110 15.2 sets no limit)
+    D7  interim responses to one request above max_header_length bytes are refused (9110 15.2)
     D8  content with a transfer coding other than chunked alone is refused (9112 6.3)
     D9  a response of another version than 1.0 and 1.1 is refused, also of 1.2 (9110 2.5)
 """
 
 import asyncio
 import collections
+import collections.abc
 import contextlib
+import contextvars
 import errno
 import functools
 import ipaddress
 import logging
+import os
 import re
 import socket
 import ssl
@@ -58,15 +66,17 @@ import weakref
 import aiodnsresolver
 
 _NEVER = float('inf')          # a loop time
-_MAX_INTERIM_RESPONSES = 64    # D7: many times what servers send, and no endless loop
+_MIN_TTL = 1                   # seconds that a DNS answer counts at least: with a TTL of 0 and
+                               # addresses that rotate, no connection would be used twice
+_ATTEMPT_DELAY = 0.25          # seconds until the next address is tried as well (RFC 8305 8)
 _MAX_KEPT_SESSIONS = 256       # TLS sessions, of some kB each
-_MAX_READY = 15                # reads or writes in a row, beside the send of the header section,
-                               # before other tasks get their turn
-_MAX_CHUNKS = 256              # likewise, of the chunks of one read: there can be thousands
+_MAX_TURN = 240                # what is done before other tasks get their turn: a read or a write
+_READ_OR_WRITE = 16            # counts as 16, so that there are 15 of them beside the first send
 _TLS_RECORD = 16384            # bytes of content in one TLS record (RFC 8446 5.1)
-_MAX_SENT = 32768              # bytes sent at once: 64 kB cost some machines thrice as much
+_MAX_SENT = 32768              # bytes sent at once: 64 kB take some machines three times as long
 _MAX_JOINED = 16384            # bytes of content that are copied behind the header section
-_MAX_CACHED = 4096             # bytes of a header section that is remembered: few are longer
+_MAX_CACHED = 4096             # bytes of what is cached: longer URLs and fields are rare
+_CACHE_SIZE = 256              # entries, so that a cache has 1 MB at most
 _MAX_QUOTED = 80               # bytes of what a peer sent that an error text quotes
 
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -99,41 +109,48 @@ class HttpConnectionClosedError(HttpDataError):
     """The peer closed before the message was complete. A retry is safe as for HttpDataError."""
 
 
+class HttpStaleConnectionError(HttpConnectionClosedError):
+    """A reused connection was closed before any byte of the response came (RFC 9112 9.3.1).
+
+    The race of every pool with a server that closes idle connections. A retry is safe as for
+    HttpDataError, and worth it.
+    """
+
+
 class HttpHeaderTooLong(HttpDataError):
     """A header section, chunk-size line or trailer section above `max_header_length`."""
+
+
+# Types, for annotations. The stubs say what they are; here they are just names.
+
+Request = Close = collections.abc.Callable
+ResponseBody = collections.abc.AsyncIterator
+Response = tuple
 
 
 # Bodies.
 
 def streamed(data):
-    """Makes a request body of `data`, which is bytes-like.
+    """Make a request body of `data`, which is bytes-like.
 
     Returns:
         A function without arguments, that returns an async iterator that yields `data` once. With
         the default hooks, up to 16 kB are sent in one piece with the header section.
     """
-    return _Streamed(data)
+    return functools.partial(_yield_once, data)
 
 
-class _Streamed:
-    """No closure, so that `_known_content` can tell it and see its data."""
-
-    __slots__ = ('data',)
-
-    def __init__(self, data):
-        self.data = data
-
-    async def __call__(self):
-        yield self.data
+async def _yield_once(data):
+    yield data
 
 
 async def buffered(body):
-    """Reads `body`, an async iterator of bytes, to its end, and gives all of it as bytes."""
+    """Read `body`, an async iterator of bytes, to its end, and return all of it as bytes."""
     return b''.join([chunk async for chunk in body])
 
 
 async def empty_async_iterator():
-    """The body of a request that has none: an async generator function that yields nothing."""
+    """Yield nothing: the body of a request that has none."""
     return
     yield
 
@@ -144,18 +161,18 @@ class HttpLoggerAdapter(logging.LoggerAdapter):
     """Prefixes messages with `[http] `, or `[http:a,b] ` where a, b are the values of `extra`."""
 
     def process(self, msg, kwargs):
-        """Gives the prefixed message; a % in the prefix is doubled, since messages are formats."""
+        """Return the prefixed message. A % in the prefix is doubled: messages are formats."""
         values = ':' + ','.join(map(str, self.extra.values())) if self.extra else ''
         return f'[http{values}] '.replace('%', '%%') + str(msg), kwargs
 
 
 def get_logger_adapter_default(extra):
-    """Gives an adapter of the logger `lowhaio`, which prefixes the values of `extra`, a dict."""
+    """Return an adapter of the logger `lowhaio`, which prefixes the values of `extra`, a dict."""
     return HttpLoggerAdapter(_LOGGER, extra)
 
 
 def get_resolver_logger_adapter_default(http_extra):
-    """Gives aiodnsresolver's `get_logger_adapter` for one request, prefixed as that request is."""
+    """Return aiodnsresolver's `get_logger_adapter` for one request, prefixed like the request."""
     def get_resolver_logger_adapter(resolver_extra):
         http_adapter = HttpLoggerAdapter(_RESOLVER_LOGGER, http_extra)
         return aiodnsresolver.ResolverLoggerAdapter(http_adapter, resolver_extra)
@@ -168,19 +185,15 @@ _RESOLVER_LOGGER = logging.getLogger('aiodnsresolver')
 
 
 def _log_of(logger):
-    """Gives the function that logs at DEBUG. Once per request, since each disabled call costs."""
+    """Return the function that logs at DEBUG. Once per request, since each disabled call costs."""
     is_enabled_for = getattr(logger, 'isEnabledFor', bool)      # loguru's loggers have none
-    return logger.debug if is_enabled_for(logging.DEBUG) else _log_nothing
+    return logger.debug if is_enabled_for(logging.DEBUG) else _do_nothing
 
 
-def _log_nothing(*_):
-    pass
-
-
-# Default hooks: what Pool does unless it is given others.
+# Hooks: what Pool does unless it is given others, and what those may use.
 
 def get_nonblocking_sock(family=socket.AF_INET):
-    """Gives a new non-blocking TCP socket; `family` is `socket.AF_INET6` for an IPv6 literal.
+    """Return a new non-blocking TCP socket; `family` is `socket.AF_INET6` for an IPv6 literal.
 
     TCP_NODELAY is set: else the body of a small request waits until the peer acknowledges its
     header section, which can take 40 ms and more.
@@ -192,18 +205,18 @@ def get_nonblocking_sock(family=socket.AF_INET):
 
 
 def set_tcp_cork(sock):
-    """A `sock_pre_message` for full packets: the kernel holds partial ones back up to 200 ms."""
+    """Send full packets only: a `sock_pre_message`. The kernel holds others back up to 200 ms."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
 
 
 def unset_tcp_cork(sock):
-    """The `sock_post_message` that goes with `set_tcp_cork`: what was held back is sent."""
+    """Send what was held back: the `sock_post_message` that goes with `set_tcp_cork`."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
 
 
 async def send_header_tuples_of_bytes(logger, loop, sock, socket_timeout, http_version,
                                       method, parsed_url, params, headers):
-    """Sends the request line and the header section (RFC 9112 3 and 5).
+    """Send the request line and the header section (RFC 9112 3 and 5).
 
     Args:
         logger: the logger adapter of the request.
@@ -217,14 +230,14 @@ async def send_header_tuples_of_bytes(logger, loop, sock, socket_timeout, http_v
         headers: pairs of bytes. A host field is put before them if they have none.
 
     Raises:
-        HttpConnectionError: the kernel took no byte.
+        HttpConnectionError: the kernel accepted no byte.
     """
     head = _request_head(http_version, method, parsed_url, params, headers)
     try:
         sent = await _send_some(loop, sock, socket_timeout, head)
     except Exception as exception:
-        raise HttpConnectionError(f'{parsed_url.hostname}: expected {sock!r} to take the header; '
-                                  f'got {exception!r}') from exception
+        raise HttpConnectionError('expected the request to go on; '
+                                  f'got {_told(exception)}') from exception
 
     if sent < len(head):
         await send_all(loop, sock, socket_timeout, head[sent:])
@@ -232,7 +245,7 @@ async def send_header_tuples_of_bytes(logger, loop, sock, socket_timeout, http_v
 
 async def send_body_async_gen_bytes(logger, loop, sock, socket_timeout,
                                     body, body_args, body_kwargs):
-    """Sends each chunk of `body(*body_args, **dict(body_kwargs))`, an async iterator, as it is.
+    """Send each chunk of `body(*body_args, **dict(body_kwargs))`, an async iterator, as it is.
 
     The first four arguments are those of `send_header_tuples_of_bytes`.
     """
@@ -240,8 +253,91 @@ async def send_body_async_gen_bytes(logger, loop, sock, socket_timeout,
         await send_all(loop, sock, socket_timeout, chunk)
 
 
-def _do_nothing(sock):
-    """The default of `sock_pre_message` and `sock_post_message`."""
+async def send_all(loop, sock, socket_timeout, data):
+    """Send all of `data`. For use in hooks.
+
+    Args:
+        loop: the running event loop.
+        sock: a connected non-blocking socket, or `ssl.SSLSocket`.
+        socket_timeout: seconds without progress.
+        data: bytes-like.
+
+    Raises:
+        OSError: the socket failed.
+        TimeoutError: there was no progress.
+    """
+    left, sends = memoryview(data).cast('B'), 0
+    while left:
+        sends += 1
+        if sends % 8 == 0:              # others may have been sent in this turn of the loop
+            await asyncio.sleep(0)
+        left = left[await _send_some(loop, sock, socket_timeout, left):]
+
+
+@contextlib.contextmanager
+def timeout(loop, max_time):
+    """End the block in `TimeoutError` if it takes too long. For use in hooks and layers.
+
+    Args:
+        loop: the running event loop.
+        max_time: seconds of loop time, from the start of the block or the last reset.
+
+    Yields:
+        A function without arguments that resets the time.
+
+    Raises:
+        TimeoutError: the time is over. A cancellation from outside stays one, and a block
+            that swallows the cancellation ends without error.
+    """
+    interrupt = _Interrupt(loop)
+    timer = loop.call_later(max_time, interrupt)
+
+    def reset():
+        nonlocal timer
+        if timer is not None:           # else the block is over
+            timer.cancel()
+            timer = loop.call_later(max_time, interrupt)
+
+    try:
+        with interrupt:
+            yield reset
+            return                      # in time, or the cancellation was swallowed
+    finally:
+        timer.cancel()
+        timer = None
+
+    raise TimeoutError(f'expected an end within {max_time} s; got none')
+
+
+class _Interrupt:
+    """Ends a block at its next await, when called.
+
+    It cancels the task and takes that back, so that `task.cancelling()` is what it was. If the
+    task is cancelled from outside too, that wins. A block that swallows the cancellation goes on.
+    """
+
+    __slots__ = ('is_fired', '_task', '_cancelling')
+
+    def __init__(self, loop):
+        self.is_fired = False
+        self._task = asyncio.current_task(loop)
+        self._cancelling = self._task.cancelling()
+
+    def __call__(self):
+        if not self.is_fired and self._task.cancelling() == self._cancelling:
+            self.is_fired = True        # else one from outside is on its way, with its message
+            self._task.cancel()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, exception_type, exception, traceback):
+        is_ours = self.is_fired and self._task.uncancel() <= self._cancelling
+        return is_ours and exception_type is asyncio.CancelledError
+
+
+def _do_nothing(*_):
+    """Do nothing: the default of `sock_pre_message` and `sock_post_message`."""
 
 
 # Pool.
@@ -263,49 +359,54 @@ def Pool(
         get_resolver_logger_adapter=get_resolver_logger_adapter_default,
         connect_timeout=30,
 ):
-    """Makes a pool of connections. Call it in a running event loop, to which it then belongs.
+    """Make a pool of connections. Call it in a running event loop, to which it then belongs.
 
     Args:
-        get_dns_resolver: called once with `get_logger_adapter=`; gives the coroutine functions
-            `resolve(host, aiodnsresolver.TYPES.A, get_logger_adapter=)` -> addresses, and
-            `clear_cache(get_logger_adapter=)`. Addresses are kept until their `expires_at` (loop
-            time, seconds); without it, the resolver is asked for every request.
-        get_sock: gives a new non-blocking socket; called with `socket.AF_INET6` for IPv6.
-        get_ssl_context: gives the `ssl.SSLContext`; called once, when it is first needed.
+        get_dns_resolver: called with `get_logger_adapter=` when a name is first resolved; returns
+            the coroutine functions `resolve(host, aiodnsresolver.TYPES.A, get_logger_adapter=)`
+            -> addresses, and `clear_cache(get_logger_adapter=)`. The host has no trailing dot.
+            Addresses are kept until their `expires_at` (loop time, seconds), and for a second at
+            least.
+        get_sock: returns a new non-blocking socket; called with `socket.AF_INET6` for IPv6.
+        get_ssl_context: returns the `ssl.SSLContext`; called once, when it is first needed.
         sock_pre_message: called with the socket before the bytes of each request.
         sock_post_message: called with the socket after the bytes of each request.
         send_header: as `send_header_tuples_of_bytes`.
-        send_body: as `send_body_async_gen_bytes`. The body that it gets counts what it yields.
+        send_body: as `send_body_async_gen_bytes`. The body that it gets checks what it yields.
         http_version: `b'HTTP/1.1'` or `b'HTTP/1.0'`, of each request.
         keep_alive_timeout: seconds after which an idle connection is closed; 0 keeps none.
-        recv_bufsize: bytes received at once, at the most.
-        max_header_length: bytes of a header section, chunk-size line or trailer section.
+        recv_bufsize: bytes received at once, at most.
+        max_header_length: bytes of a header section, chunk-size line or trailer section, and of
+            all interim responses to one request.
         socket_timeout: seconds without progress in one send or receive; for a TLS handshake, in
             total.
         get_logger_adapter: called with a dict for each request, and `{}` for the pool.
-        get_resolver_logger_adapter: likewise; gives a `get_logger_adapter` for the resolver.
+        get_resolver_logger_adapter: likewise; returns a `get_logger_adapter` for the resolver.
         connect_timeout: seconds for connecting to one of the host's addresses, in all.
+
+    No limit on a time is `float('inf')`.
 
     Returns:
         The coroutine functions `request` and `close`.
 
     Raises:
-        ValueError: `http_version` is another one.
+        ValueError: a parameter is none of these.
+        RuntimeError: there is no running event loop.
         NotImplementedError: the event loop cannot watch a socket.
     """
-    loop = asyncio.get_running_loop()
+    _check_settings(dict(locals()))
+    loop = _running_loop()
     _check_watches_sockets(loop)
-    if http_version not in (b'HTTP/1.1', b'HTTP/1.0'):
-        raise ValueError(f"expected http_version b'HTTP/1.1' or b'HTTP/1.0'; got {http_version!r}")
 
-    sends_at_once = \
-        send_header is send_header_tuples_of_bytes and send_body is send_body_async_gen_bytes
-    resolve, clear_dns_cache = get_dns_resolver(get_logger_adapter=get_resolver_logger_adapter({}))
+    checks_content = send_body is send_body_async_gen_bytes
+    sends_at_once = checks_content and send_header is send_header_tuples_of_bytes
     pool_log = get_logger_adapter({}).debug
 
     origins = weakref.WeakValueDictionary()  # key -> _Origin, while one of its connections is open
-    sessions = collections.OrderedDict()     # key -> last TLS session of an origin, oldest first
-    ssl_context = None                       # made when first needed
+    resolved = collections.deque(maxlen=_CACHE_SIZE)    # the last origins, whose answers may count
+    sessions = collections.OrderedDict()     # key -> last TLS session of an origin, oldest first;
+                                             # None once the origin has refused one
+    resolver = ssl_context = None            # made when first needed
     is_closed = False                        # then nothing is kept any more
 
     async def request(
@@ -314,7 +415,9 @@ def Pool(
             get_logger_adapter=get_logger_adapter,
             get_resolver_logger_adapter=get_resolver_logger_adapter,
     ):
-        """Makes one request, and returns once the header section of its response is there.
+        """Make one request, and return once the header section of its response is there.
+
+        Pass all but method and URL by keyword: the third positional argument is `params`.
 
         Args:
             method: bytes, such as `b'GET'`. Not `b'CONNECT'`.
@@ -322,13 +425,13 @@ def Pool(
                 are kept, and what a URL cannot hold is percent-encoded (RFC 3986); fragment and
                 userinfo are not sent.
             params: pairs or a mapping, as `urllib.parse.urlencode(..., doseq=True)` takes;
-                appended to the URL's query.
-            headers: pairs of bytes, sent in this order and case. A host field, without the port,
-                is put before them if they have none. A body needs a content-length (bytes) or a
-                transfer-encoding.
+                appended to the URL's query, a space as %20.
+            headers: pairs of bytes, sent in this order and case. A host field, with the port
+                unless it is the scheme's own, is put before them if they have none. A body needs
+                a content-length (bytes) or a transfer-encoding.
             body: a function that returns an async iterator of bytes-like chunks; with a
-                transfer-encoding, which frames them, none may be empty. It is called once, and
-                what it returns is closed in every case.
+                transfer-encoding, they have to be chunked by a layer. It is called once, and what
+                it returns is closed in every case.
             body_args: its positional arguments.
             body_kwargs: its keyword arguments, as a mapping or as pairs.
             get_logger_adapter: as that of `Pool`, for this request.
@@ -345,152 +448,188 @@ def Pool(
                 `ValueError` if the request was refused as invalid. Also as `HttpDnsError` and
                 `HttpTlsError`.
             HttpDataError: after a byte may have been sent, here or while `body` is iterated.
-                Also as `HttpConnectionClosedError` and `HttpHeaderTooLong`.
+                Also as `HttpConnectionClosedError`, `HttpStaleConnectionError` and
+                `HttpHeaderTooLong`.
             RuntimeError: this is not the event loop in which `Pool` was called.
         """
         if asyncio.get_running_loop() is not loop:
             raise RuntimeError('expected the event loop in which Pool() was called; got another')
-        target, headers, fields = _checked_request(
-            http_version, method, url, params, headers, body)
+        target, headers, fields, content = _checked_request(
+            http_version, method, url, params, headers, body, body_args, body_kwargs,
+            checks_content)
+
         extra = {'lowhaio_method': method.decode('ascii'), 'lowhaio_url': target.log_url}
         logger = get_logger_adapter(extra)
         log = _log_of(logger)
-
         origin = origins.get(target.key)
         if origin is None:
             origin = origins[target.key] = _Origin(target)
         if origin.expires_at <= loop.time():
             await resolve_addresses(origin, log, get_resolver_logger_adapter(extra))
-        connection = take_idle(origin, log) or await connect(origin, log)
 
-        connection.log = log
-        sock = connection.sock
-        kind, is_header_sent = HttpConnectionError, False
-        head, is_sent = None, True
-        content = _known_content(fields, body, body_args, body_kwargs) if sends_at_once else None
+        connection = take_idle(origin, log) or await connect(origin, log)
+        connection.start_request(log)
         try:
-            sock_pre_message(sock)
-            if content is not None:             # nearly always, one send
-                message = _request_head(
-                    http_version, method, target.parsed, params, headers) + content
-                sent = await _send_some(loop, sock, socket_timeout, message)
-                kind, is_header_sent = HttpDataError, True
-                if sent < len(message):
-                    head, is_sent = await _send_unless_answered(connection, functools.partial(
-                        send_all, loop, sock, socket_timeout, message[sent:]))
-                log('Header sent on %s', sock)
+            sock_pre_message(connection.sock)
+            if sends_at_once and content is not None:           # nearly always, one send
+                head, is_sent = await _send_at_once(connection, _request_head(
+                    http_version, method, target.parsed, params, headers) + content)
             else:
-                kind = HttpDataError
-                await send_header(logger, loop, sock, socket_timeout,
-                                  http_version, method, target.parsed, params, headers)
-                is_header_sent = True
-                log('Header sent on %s', sock)
-                counted = _RequestBody(body, fields, connection)
-                head, is_sent = await _send_body(connection, counted, functools.partial(
-                    send_body, logger, loop, sock, socket_timeout,
-                    counted, body_args, body_kwargs))
+                head, is_sent = await send_by_hooks(
+                    connection, logger, method, target.parsed, params, headers,
+                    _RequestBody(body, fields, connection), body_args, body_kwargs)
             log('Body sent to its end: %s', is_sent)
-            sock_post_message(sock)
+            sock_post_message(connection.sock)
 
             version, code, response_headers, response_fields, rest = \
                 head or await connection.receive_head()
             log('Status received: %s', code)
-
             length = _message_body_length(method, version, code, response_fields)
             connection.keep_seconds = _keep_seconds(
                 keep_alive_timeout, is_sent and _persists(http_version, fields),
                 version, code, response_fields, length)
             decoder = _body_decoder(length, rest, max_header_length)
             return code, response_headers, _ResponseBody(connection, decoder, release)
-
         except BaseException as exception:
-            connection.close(exception)
-            if isinstance(exception, HttpDataError) or not isinstance(exception, Exception):
-                raise
-            if isinstance(exception, HttpConnectionError) and not is_header_sent:
-                kind, exception = HttpConnectionError, exception.__cause__ or exception
-            raise _error(kind, connection, 'request', exception) from exception
+            raise connection.failed(exception, 'request')    # noqa: B904 (it names its cause)
 
-    async def resolve_addresses(origin, log, get_resolver_logger_adapter):
-        """Asks for the A records, and closes what is idle at an address that is not among them."""
+    async def resolve_addresses(origin, log, get_logger_adapter):
+        """Ask for the A records, and close what is idle at an address that is not among them."""
+        nonlocal resolver
         try:
-            records = tuple(await _resolver_steps(resolve(
-                origin.host, aiodnsresolver.TYPES.A,
-                get_logger_adapter=get_resolver_logger_adapter)))
+            resolver = resolver or get_dns_resolver(
+                get_logger_adapter=get_resolver_logger_adapter({}))
+            records = tuple(await _resolver_steps(resolver[0](
+                origin.host.removesuffix('.'), aiodnsresolver.TYPES.A,
+                get_logger_adapter=get_logger_adapter)))
             addresses = tuple(str(record) for record in records)
         except Exception as exception:
-            raise HttpDnsError(
-                f'{origin.host}: expected A records; got {exception!r}') from exception
-
+            raise HttpDnsError(f'{origin.where}: expected A records; got {_told(exception)}, for '
+                               'this very name: no search domains are tried') from exception
         if not addresses:
-            raise HttpDnsError(f'{origin.host}: expected A records; got none')
+            raise HttpDnsError(f'{origin.where}: expected A records; got none')
 
+        resolved.append(origin)
         origin.addresses = addresses
-        origin.expires_at = min(getattr(record, 'expires_at', -_NEVER) for record in records)
+        origin.expires_at = max(loop.time() + _MIN_TTL, min(
+            getattr(record, 'expires_at', -_NEVER) for record in records))
         for connection in [c for c in origin.idle if c.address not in addresses]:
             log('Address withdrawn: %s', connection.address)
             connection.close('its address is no longer among the A records')
 
     def take_idle(origin, log):
-        """Gives the newest idle connection that is alive, or None; those found dead are closed."""
+        """Return the newest idle connection that is alive, or None; close those found dead."""
         while origin.idle:
             connection, _ = origin.idle.popitem()
-            connection.on_unasked = None
+            connection.on_unasked = _Connection.stop_reading
             if not connection.is_late() and connection.is_alive():
                 log('Reusing %s', connection.sock)
+                connection.is_reused = True
                 return connection
-            connection.close('not reused: its time is over, or the peer closed it or sent bytes')
+            connection.close('not reused: the peer closed it or sent bytes, or it expired')
 
         log('No idle connection to %s', origin.key)
         return None
 
     async def connect(origin, log):
-        """Tries each address in turn, each with an equal share of the time that is left."""
-        scheme, host, port = origin.key
-        addresses, failures = origin.addresses, []
-        deadline = loop.time() + connect_timeout
-        while True:
-            address = addresses[len(failures)]
-            share = (deadline - loop.time()) / (len(addresses) - len(failures))
-            log('Connecting to %s port %s', address, port)
+        """Return a new connection to one of the addresses, in the order in which they answer."""
+        context = get_context(origin) if origin.key[0] == 'https' else None
+        address, sock = await connect_to_one(origin, log)
+        if context:
+            session = sessions.get(origin.key)
+            if session is not None:
+                sessions.move_to_end(origin.key)
             try:
-                sock = await _connect(loop, get_sock, address, port, loop.time() + share)
-                break
-            except Exception as exception:
-                failures.append(f'{address} port {port}: {exception!r}')
-                if len(failures) == len(addresses):
-                    raise HttpConnectionError(f'{host}: expected a connection; '
-                                              f'got {", ".join(failures)}') from exception
-
-        log('Connected %s', sock)
-        if scheme == 'https':
-            sock = await start_tls(origin, address, sock)
+                sock = await start_tls(context, origin, address, sock, session)
+            except HttpTlsError as error:
+                if session is None or not _may_refuse_session(error.__cause__):
+                    raise
+                log('TLS session refused: %r', error.__cause__)
+                sessions[origin.key] = None
+                address, sock = await connect_to_one(origin, log)
+                sock = await start_tls(context, origin, address, sock, None)
             log('TLS handshake done, session resumed: %s', sock.session_reused)
         return _Connection(loop, sock, origin, address,
                            recv_bufsize, max_header_length, socket_timeout)
 
-    async def start_tls(origin, address, sock):
-        """Gives the TLS socket that takes over `sock`, or closes it."""
+    def get_context(origin):
+        """Return the SSL context, made when first needed."""
         nonlocal ssl_context
         try:
             ssl_context = ssl_context or get_ssl_context()
-            sock = ssl_context.wrap_socket(
-                sock, server_hostname=origin.host.rstrip('.'), session=sessions.get(origin.key),
+        except Exception as exception:
+            raise HttpTlsError(f'{origin.where}: expected get_ssl_context to return an SSL '
+                               f'context; got {_told(exception)}') from exception
+        return ssl_context
+
+    async def connect_to_one(origin, log):
+        """Return (address, socket). An address that failed or lost is the last from now on."""
+        _, _, port = origin.key
+        losers = {}                             # address -> why it was not the one
+        try:
+            address, sock = await _connect_first(
+                loop, get_sock, origin.addresses, port, connect_timeout, losers, log)
+        except Exception as exception:
+            reasons = [f'{address} port {port}: {why}' for address, why in losers.items()]
+            raise HttpConnectionError(f'{origin.where}: expected a connection; got '
+                                      f'{", ".join(reasons)}') from exception
+        if losers:
+            origin.addresses = tuple(sorted(origin.addresses, key=losers.__contains__))
+        log('Connected %s', sock)
+        return address, sock
+
+    async def start_tls(context, origin, address, sock, session):
+        """Return the TLS socket that takes over `sock`, or close it."""
+        try:
+            sock = context.wrap_socket(
+                sock, server_hostname=origin.host.rstrip('.'), session=session,
                 do_handshake_on_connect=False, suppress_ragged_eofs=False)
-            await _retry(loop, sock, loop.time() + socket_timeout, sock.do_handshake)
+            await _when_ready(loop, sock, socket_timeout, sock.do_handshake)
+            if sock.selected_alpn_protocol() == 'h2':
+                raise ValueError('the peer chose HTTP/2 by ALPN: give Pool an SSL context of '
+                                 'its own')
         except BaseException as exception:
             sock.close()
             if not isinstance(exception, Exception):
                 raise
-            may_be_no_tls = isinstance(exception, (ssl.SSLError, ConnectionError, TimeoutError)) \
-                and not isinstance(exception, ssl.SSLCertVerificationError)
-            hint = f'; does port {origin.key[2]} speak TLS?' if may_be_no_tls else ''
-            raise HttpTlsError(f'{origin.host} at {address}: expected a TLS handshake; '
-                               f'got {exception!r}{hint}') from exception
+            hint = f'; does port {origin.key[2]} speak TLS?' if _may_be_no_tls(exception) else ''
+            raise HttpTlsError(f'{_where(origin, address)}: expected a TLS handshake; '
+                               f'got {_told(exception)}{hint}') from exception
         return sock
 
+    async def send_by_hooks(connection, logger, method, parsed_url, params, headers,
+                            body, body_args, body_kwargs):
+        """Send header section and body by the hooks, and close the body's iterator in every case.
+
+        Returns:
+            What `_send_unless_answered` returns.
+        """
+        sock = connection.sock
+        connection.is_begun = True
+        try:
+            await send_header(logger, loop, sock, socket_timeout,
+                              http_version, method, parsed_url, params, headers)
+        except HttpConnectionError:
+            connection.is_begun = False
+            raise
+        connection.log('Header sent on %s', sock)
+
+        async def send():
+            await send_body(logger, loop, sock, socket_timeout, body, body_args, body_kwargs)
+            body.check_complete()
+
+        try:
+            outcome = await _send_unless_answered(connection, send)
+        except BaseException as exception:
+            connection.close(exception)     # first, since the body may wait while it closes
+            with contextlib.suppress(Exception):
+                await body.aclose()
+            raise
+        await body.aclose()
+        return outcome
+
     def release(connection, rest):
-        """Keeps the connection or closes it: the last byte of its response has been read."""
+        """Keep the connection or close it: the last byte of its response has been read."""
         connection.log('Body received on %s', connection.sock)
         remember_session(connection)
         if rest or (connection.is_tls and connection.sock.pending()):
@@ -502,7 +641,7 @@ def Pool(
             connection.close('not to be kept')
 
     def keep_idle(connection):
-        """Puts the connection into the pool. From now on, whatever is received ends it."""
+        """Put the connection into the pool. From now on, whatever is received ends it."""
         connection.log('Kept alive %s', connection.sock)
         connection.log = pool_log
         connection.on_unasked = on_idle_readable
@@ -511,26 +650,31 @@ def Pool(
         connection.origin.idle[connection] = None
 
     def on_idle_readable(connection):
-        """Closes the idle connection, unless all that came is a TLS session ticket."""
+        """Close the idle connection, unless all that came is a TLS session ticket."""
         if connection.is_alive():
             remember_session(connection)
         else:
             connection.close('the peer closed it or sent bytes while it was idle')
 
     def remember_session(connection):
-        """Keeps the TLS session for the next connection. TLS 1.3 gives it after the handshake."""
-        if connection.is_tls and not connection.has_session and not is_closed:
-            session = connection.sock.session
-            if session is not None and (session.has_ticket or session.id):
-                connection.has_session = True
-                sessions[connection.origin.key] = session
-                sessions.move_to_end(connection.origin.key)
-                if len(sessions) > _MAX_KEPT_SESSIONS:
-                    sessions.popitem(last=False)
+        """Keep the TLS session for the next connection. TLS 1.3 gives it after the handshake.
+
+        Not that of a resumed connection, since to get it takes as long as resuming saves.
+        """
+        key = connection.origin.key
+        if connection.has_session or is_closed or sessions.get(key, key) is None:
+            return
+        session = connection.sock.session
+        if session is not None and (session.has_ticket or session.id):
+            connection.has_session = True
+            sessions[key] = session
+            sessions.move_to_end(key)
+            if len(sessions) > _MAX_KEPT_SESSIONS:
+                sessions.popitem(last=False)
 
     async def close(get_logger_adapter=get_logger_adapter,
                     get_resolver_logger_adapter=get_resolver_logger_adapter):
-        """Closes what is idle and clears the DNS cache.
+        """Close what is idle and clear the DNS cache.
 
         Connections in use are closed when their response ends; nothing is kept any more.
 
@@ -551,18 +695,44 @@ def Pool(
         for origin in list(origins.values()):
             for connection in list(origin.idle):
                 connection.close('the pool is closed')
+        resolved.clear()
         origins.clear()                     # and with them the addresses
-        await clear_dns_cache(get_logger_adapter=get_resolver_logger_adapter({}))
+        if resolver is not None:
+            await resolver[1](get_logger_adapter=get_resolver_logger_adapter({}))
 
     return request, close
 
 
+def _check_settings(settings):
+    """Raise ValueError unless Pool can work with its arguments, a dict of them all."""
+    for name, value in settings.items():
+        if name == 'http_version':
+            is_right, what = value in (b'HTTP/1.1', b'HTTP/1.0'), "b'HTTP/1.1' or b'HTTP/1.0'"
+        elif name.endswith('_timeout'):
+            is_right = isinstance(value, (int, float)) and value >= 0
+            what = "seconds, from 0 up; no limit is float('inf')"
+        elif name in ('recv_bufsize', 'max_header_length'):
+            is_right, what = isinstance(value, int) and value > 0, 'bytes, an int from 1 up'
+        else:
+            is_right, what = callable(value), 'something that can be called'
+        if not is_right:
+            raise ValueError(f'expected {name} as {what}; got {value!r}')
+
+
+def _running_loop():
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError as error:
+        raise RuntimeError('expected Pool() to be called in a running event loop, such as in a '
+                           'coroutine; got none') from error
+
+
 def _check_watches_sockets(loop):
-    """Refuses a loop without `add_reader`. Some have the method just to raise, so it is called."""
+    """Refuse a loop without `add_reader`. Some have the method just to raise, so it is called."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         try:
-            loop.add_reader(ours.fileno(), _log_nothing)
+            loop.add_reader(ours.fileno(), _do_nothing)
             loop.remove_reader(ours.fileno())
         except (NotImplementedError, TypeError) as error:
             raise NotImplementedError('expected an event loop that can watch a socket, such as '
@@ -573,14 +743,31 @@ def _check_watches_sockets(loop):
 class _Origin:
     """What the connections to one scheme, host and port share."""
 
-    __slots__ = ('key', 'host', 'addresses', 'expires_at', 'idle', '__weakref__')
+    __slots__ = ('key', 'host', 'where', 'addresses', 'expires_at', 'idle', '__weakref__')
 
     def __init__(self, target):
         self.key = target.key
         self.host = target.key[1]
+        self.where = f'[{self.host}]' if ':' in self.host else self.host    # in error texts
+        self.where += f':{target.key[2]}'
         self.addresses = (self.host,) if target.is_literal else ()
         self.expires_at = _NEVER if target.is_literal else -_NEVER  # of the addresses; loop time
         self.idle = {}                                  # its keys: connections, the newest last
+
+
+def _where(origin, address):
+    """Return how an error text begins: host and port, and the address where it is another word."""
+    return origin.where if address == origin.host else f'{origin.where} at {address}'
+
+
+def _told(exception):
+    """Return an exception as an error text tells it, with the innermost of its causes."""
+    innermost = exception
+    while innermost.__cause__ is not None:
+        innermost = innermost.__cause__
+    is_all = innermost is exception
+    return repr(exception) if is_all else f'{exception!r}, because of {innermost!r}'
+
 
 
 # Request on the wire. Nothing here waits.
@@ -593,8 +780,12 @@ _LENGTH = re.compile(rb'0*([0-9]{1,%d})' % _MAX_DIGITS)             # RFC 9110 8
 _MAX_HOST = 254                                                     # RFC 1035 2.3.4, with a dot
 _HOST = re.compile(r'[0-9a-z_\-.]+')                                # as names are, and with _
 _BRACKETED = re.compile(r'\[[^\[\]]*\](?::[^\[\]]*)?')              # RFC 3986 3.2.2
-_NOT_IN_PATH = re.compile(                                          # RFC 3986 3.3, D2
-    rb"%(?![0-9A-Fa-f]{2})|[^%A-Za-z0-9\-._~!$&'()*,;=:@/]")
+_DEVIATING = re.compile('[\xdf\u03c2\u200c\u200d]')      # which IDNA 2003 replaces by others
+_DEFAULT_PORTS = {'http': 80, 'https': 443}                         # RFC 9110 4.2
+_STRIPPED = ''.join(map(chr, range(33)))                            # by urlsplit, if it leads
+_NOT_IN_PATH = re.compile(                                          # RFC 3986 3.3
+    rb"%(?![0-9A-Fa-f]{2})|[^%A-Za-z0-9\-._~!$&'()*+,;=:@/]")
+_NOT_SIGNED = re.compile(rb'[^A-Za-z0-9\-._~/]')                    # D2
 _NOT_IN_QUERY = re.compile(                                         # RFC 3986 3.4
     rb"%(?![0-9A-Fa-f]{2})|[^%A-Za-z0-9\-._~!$&'()*+,;=:@/?]")
 _FRAMING_FIELDS = frozenset((b'host', b'content-length', b'transfer-encoding', b'connection'))
@@ -607,82 +798,155 @@ _Target = collections.namedtuple('_Target', (
 ))
 
 
-def _checked_request(http_version, method, url, params, headers, body):
-    """Gives the _Target, headers as a tuple, and those that frame the message, or refuses."""
+def _checked_request(http_version, method, url, params, headers, body, body_args, body_kwargs,
+                     checks_content):
+    """Return what is asked for, checked.
+
+    Args:
+        checks_content: bool: refuse content that is known, and is not what `headers` say.
+
+    Returns:
+        The _Target; headers as a tuple; a dict of the fields that frame the request; and what
+        _known_content returns.
+
+    Raises:
+        HttpConnectionError: something is invalid. Its cause is a ValueError.
+    """
     try:
         if not isinstance(method, bytes):
             raise ValueError(f'expected method as bytes; got {method!r}')
-        if _lower_token('method', method) == b'connect':
+        if _cached(_lower_token, method, 'method') == b'connect':
             raise ValueError('expected a method that a client of origins has; got CONNECT')
         if not isinstance(url, str):
             raise ValueError(f'expected url as str; got {url!r}')
-        if params:
-            _valid('params', urllib.parse.urlencode, params, True)
+        if params or params is None:
+            _check_params(params)
         if isinstance(headers, dict):
             raise ValueError('expected headers as pairs of bytes; got a dict: pass its .items()')
+        if not isinstance(headers, collections.abc.Iterable):
+            raise ValueError(f'expected headers as pairs of bytes; got {headers!r}')
         headers = _valid('headers', tuple, headers)
         if not callable(body):
             raise ValueError('expected body as a function that returns an async iterator, such as '
                              f'streamed(data); got {type(body).__name__}')
-        return _parse_url(url), headers, _checked_fields(http_version, headers)
+        if body_args or body_kwargs:
+            _valid('body_args', tuple, body_args)
+            _valid('body_kwargs', dict, body_kwargs)
+
+        target, fields = _cached(_parse_url, url), _checked_fields(http_version, headers)
+        content = _known_content(body, body_args, body_kwargs)
+        if content is not None:
+            if checks_content:
+                _check_content(fields, content)
+            if len(content) > _MAX_JOINED:
+                content = None
+        return target, headers, fields, content
 
     except ValueError as cause:
         raise HttpConnectionError(f'request refused: {cause}') from cause
 
 
+def _check_params(params):
+    """Raise ValueError unless urlencode takes them."""
+    try:
+        urllib.parse.urlencode(params, doseq=True)
+    except (TypeError, ValueError) as error:
+        raise ValueError('expected params as pairs or a mapping; '
+                         f'got {type(params).__name__}') from error
+
+
 def _valid(what, function, *args):
-    """Calls a function that checks its arguments, and puts `what` into its complaint."""
+    """Call a function that checks its arguments, and put `what` into its complaint."""
     try:
         return function(*args)
     except (TypeError, ValueError) as error:
         raise ValueError(f'expected valid {what}; got {error}') from error
 
 
-@functools.lru_cache(maxsize=256)
-def _lower_token(what, raw):
-    """Gives a token in lower case. Cached, since the same few names come again and again."""
+def _cached(function, key, *args):
+    """Call a cached function. What is long is not cached, so that a cache is bounded in bytes."""
+    return (function if len(key) <= _MAX_CACHED else function.__wrapped__)(key, *args)
+
+
+@functools.lru_cache(maxsize=_CACHE_SIZE)
+def _lower_token(raw, what):
+    """Return a token in lower case, or raise ValueError. Cached, since few names are used."""
     if not _TOKEN.fullmatch(raw):
         raise ValueError(f'expected {what} as a token (RFC 9110 5.6.2); got {_quoted(raw)}')
     return raw.lower()
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=_CACHE_SIZE)
 def _parse_url(url):
-    """Gives the _Target of a URL (RFC 9110 4.2, RFC 3986)."""
+    """Return the _Target of a URL (RFC 9110 4.2, RFC 3986), or raise ValueError.
+
+    What urlsplit refuses, and how, depends on the patch release of Python, so its words are not
+    passed on: they may also quote a password.
+    """
+    shown = _shown(url)
     if _FORBIDDEN.search(_valid('url', url.encode)):
         raise ValueError('expected url without CR, LF and NUL; got one')
-
-    parsed = _valid('url', urllib.parse.urlsplit, url.replace('\t', '%09'))     # else lost
+    if url != url.strip(_STRIPPED):
+        raise ValueError(f'expected url without spaces around it; got {shown}')
+    try:
+        parsed = urllib.parse.urlsplit(url.replace('\t', '%09'))       # else lost
+    except ValueError as error:
+        raise ValueError(f'expected url with a valid host; got {shown}') from error
     if parsed.scheme not in ('http', 'https'):
-        raise ValueError(f'expected url with scheme http or https; got {parsed.scheme!r}')
+        raise ValueError(f'expected url with scheme http or https; got {shown}')
+
     host, is_literal = _parse_host(parsed)
-    port = _valid('url', getattr, parsed, 'port')
-    if port is None:
-        port = 443 if parsed.scheme == 'https' else 80
+    try:
+        port = parsed.port
+    except ValueError:
+        port = 0                # whatever stands there, since it may be part of a password
     if port == 0:
-        raise ValueError('expected url with a port from 1 to 65535; got 0')
+        raise ValueError('expected url with a port from 1 to 65535; got none of these digits')
+    if port is None:
+        port = _DEFAULT_PORTS[parsed.scheme]
 
     log_url = parsed._replace(netloc=parsed.netloc.rpartition('@')[2]).geturl()
     return _Target(parsed, (parsed.scheme, host, port), is_literal, log_url)
 
 
+def _shown(url):
+    """Return a URL as a refusal quotes it: without all that may be userinfo."""
+    shown = url.rpartition('@')[2]
+    return repr(shown if len(shown) <= _MAX_QUOTED else shown[:_MAX_QUOTED] + '...')
+
+
 def _parse_host(parsed_url):
-    """Gives (host, whether it is an address): in punycode, an address without brackets."""
+    """Return (host, whether it is an address): in punycode, an address without brackets.
+
+    Raises:
+        ValueError: it is neither a name nor an address.
+    """
     hostname = parsed_url.hostname or ''
+    host_and_port = parsed_url.netloc.rpartition('@')[2]
     if '[' in parsed_url.netloc:
-        host_and_port = parsed_url.netloc.rpartition('@')[2]
         if not _BRACKETED.fullmatch(host_and_port):
             raise ValueError('expected url with nothing but a port beside the brackets of its '
                              f'host; got {host_and_port!r}')
         if '%' in hostname:
             raise ValueError(f'expected an IPv6 address without a zone; got {hostname!r}')
-        return str(_valid('url', ipaddress.IPv6Address, hostname)), True
+        try:
+            return str(ipaddress.IPv6Address(hostname)), True
+        except ValueError as error:
+            raise ValueError('expected an IPv6 address in the brackets of url; '
+                             f'got {hostname!r}') from error
 
+    if found := _DEVIATING.search(hostname):
+        raise ValueError(f'expected url with a host without {found[0]!a}, which is read as '
+                         f'another name by some: give it in punycode; got {hostname!a}')
     _check_host_length(hostname)        # first, since the codec takes quadratic time
-    host = _valid('url', hostname.encode, 'idna').decode('ascii')
+    try:
+        host = hostname.encode('idna').decode('ascii')
+    except ValueError as error:
+        raise ValueError('expected url with a host of labels of 1 to 63 characters that IDNA '
+                         f'allows; got {hostname!r}') from error
     _check_host_length(host)
     if not _HOST.fullmatch(host):       # the codec lets a space pass
-        raise ValueError(f'expected url with a host; got {hostname!r}')
+        raise ValueError(f'expected url with a host; got {_shown(parsed_url.geturl())}')
     try:
         return str(ipaddress.IPv4Address(host)), True
     except ValueError:
@@ -699,15 +963,19 @@ def _checked_fields(http_version, headers):
     """Checks all fields; gives a dict of those that frame the request, names in lower case."""
     fields = {}
     for field in headers:
+        if isinstance(field, (bytes, str)):
+            raise ValueError(f'expected headers as pairs of bytes; got {field!r}: '
+                             'is it one pair, to be written as ((name, value),)?')
         try:
             name, value = field
         except (TypeError, ValueError):
+            size = f' of {len(field)}' if isinstance(field, (tuple, list)) else ''
             raise ValueError('expected header fields as pairs of bytes; '
-                             f'got {type(field).__name__}') from None
+                             f'got {type(field).__name__}{size}') from None
         if not isinstance(name, bytes) or not isinstance(value, bytes):
             raise ValueError(f'expected header fields as pairs of bytes; got {name!r} '
                              f'with a value of {type(value).__name__}')
-        lower_name = _lower_token('header field name', name)
+        lower_name = _cached(_lower_token, name, 'header field name')
         if _CONTROL.search(value):
             raise ValueError(f'expected {name!r} without control characters; got one')
         if lower_name in _FRAMING_FIELDS:
@@ -743,46 +1011,72 @@ def _check_request_framing(http_version, fields):
                              f'chunked, once; got {_quoted(coding)}')
 
 
-def _known_content(fields, body, body_args, body_kwargs):
-    """Gives the content if it can be sent in one piece with the header section, or None.
-
-    It can if there is none, or if it comes from `streamed`, is small, and is as long as `fields`
-    say: then none of the caller's code has to run for it, and nothing can be wrong with it.
-    """
-    content = None
+def _known_content(body, body_args, body_kwargs):
+    """Return the content of no body, or of `streamed`; None if the body has to be iterated."""
     if body is empty_async_iterator:
-        content = b''
-    elif type(body) is _Streamed and not body_args and not body_kwargs:
-        content = body.data
+        return b''
+    if type(body) is functools.partial and body.func is _yield_once \
+            and not body_args and not body_kwargs:
+        data, = body.args
+        if not isinstance(data, bytes):
+            data = _valid('data of streamed', memoryview, data).cast('B')
+            data = bytes(data) if len(data) <= _MAX_JOINED else data
+        return data
+    return None
 
-    is_fit = type(content) is bytes and len(content) <= _MAX_JOINED and (
-        len(content) == int(fields.get(b'content-length', 0)) or b'transfer-encoding' in fields)
-    return content if is_fit else None
+
+def _check_content(fields, content):
+    """Raise ValueError unless the content is as `fields` say. It is then refused unsent."""
+    length = int(fields.get(b'content-length', 0))
+    if b'transfer-encoding' in fields:
+        coding = _RequestCoding(_NEVER)
+        try:
+            coding.check(content)
+            coding.check_complete()
+        except HttpDataError as error:
+            raise ValueError(str(error)) from error
+    elif len(content) != length:
+        said = f'of {length} bytes, by its content-length' if b'content-length' in fields else \
+            'with a content-length or transfer-encoding in headers'
+        raise ValueError(f'expected a request body {said}; got one of {len(content)} bytes')
 
 
 def _request_head(http_version, method, parsed_url, params, headers):
-    """Gives the request line and the header section (RFC 9112 3 and 5)."""
-    target, host = _target_and_host(parsed_url)
-    query = urllib.parse.urlencode(params, doseq=True).encode('ascii') if params else b''
-    if query:
-        target += (b'&' if b'?' in target else b'?') + query
+    """Return the request line and the header section (RFC 9112 3 and 5)."""
+    lower_names = [name.lower() for name, _ in headers]
+    is_signed = b'authorization' in lower_names and \
+        headers[lower_names.index(b'authorization')][1].startswith(b'AWS4-HMAC-SHA256')
+    is_short = len(parsed_url.path) + len(parsed_url.query) <= _MAX_CACHED
+    make_target_and_host = _target_and_host if is_short else _target_and_host.__wrapped__
+    target, host = make_target_and_host(parsed_url, is_signed)
+    if params:
+        query = urllib.parse.urlencode(params, doseq=True, quote_via=urllib.parse.quote)
+        if query:
+            target += (b'&' if b'?' in target else b'?') + query.encode('ascii')
 
     lines = [method + b' ' + target + b' ' + http_version]
-    if b'host' not in [name.lower() for name, _ in headers]:
-        lines.append(b'host:' + host)
+    if b'host' not in lower_names:
+        lines.append(b'host: ' + host)
     for name, value in headers:
-        lines.append(name + b':' + value)
+        lines.append(name + b': ' + value)
     lines.append(b'\r\n')
     return b'\r\n'.join(lines)
 
 
-@functools.lru_cache(maxsize=256)
-def _target_and_host(parsed_url):
-    """Gives the request-target without params (RFC 9112 3.2.1), and the value of host (D1)."""
-    path = _NOT_IN_PATH.sub(_percent_encoded, parsed_url.path.encode('utf-8')) or b'/'
+@functools.lru_cache(maxsize=_CACHE_SIZE)
+def _target_and_host(parsed_url, is_signed):
+    """Return the request-target without params (RFC 9112 3.2.1), and the value of host.
+
+    Args:
+        is_signed: bool: by one of the published layers for AWS (D1, D2).
+    """
+    path = (_NOT_SIGNED if is_signed else _NOT_IN_PATH).sub(
+        _percent_encoded, parsed_url.path.encode('utf-8')) or b'/'
     query = _NOT_IN_QUERY.sub(_percent_encoded, parsed_url.query.encode('utf-8'))
     host, _ = _parse_host(parsed_url)
     host = f'[{host}]' if ':' in host else host
+    if not is_signed and parsed_url.port not in (None, _DEFAULT_PORTS[parsed_url.scheme]):
+        host += f':{parsed_url.port}'                               # RFC 9110 7.2
     return path + (b'?' + query if query else b''), host.encode('ascii')
 
 
@@ -793,8 +1087,9 @@ def _percent_encoded(match):
 # Response on the wire. Nothing here waits.
 
 _STATUS_LINE = re.compile(rb'(HTTP/1\.[01]) ([0-9]{3})(?: [^\r\n\0]*)?')    # RFC 9112 4, D9
-_BROKEN_LINE = re.compile(rb'\r(?!\n|\Z)|(?<!\r)\n|\0')             # RFC 9112 2.2, 9110 5.5
-_LINE_FOLDING = re.compile(rb'(?<![ \t])(?:[ \t]*\r\n[ \t]+)+')     # RFC 9112 5.2
+_BROKEN_LINE = re.compile(rb'\r(?!\n|\Z)|\0')                      # RFC 9112 2.2, 9110 5.5
+_LINE_FOLDING = re.compile(rb'(?<![ \t])(?:[ \t]*\n[ \t]+)+')       # RFC 9112 5.2
+_HTTP2_SETTINGS = re.compile(rb'...\x04.\0\0\0\0', re.S)           # a frame's head, RFC 9113 6.5
 _KEEP_ALIVE_HINT = re.compile(rb'(?:^|[,;\s])timeout\s*=\s*"?([0-9]{1,9})(?![0-9])', re.I)
 
 _CHUNKED = 'chunked'            # of _message_body_length, in place of a number of bytes
@@ -802,44 +1097,78 @@ _UNTIL_CLOSE = 'until close'
 
 
 def _response_head(data, limit, seen=0):
-    """Gives what _parse_head gives, of an interim or final response, and the bytes that follow.
+    """Return what _parse_head returns, of any response, and the bytes that follow.
 
-    Gives None if more bytes are needed. Status line and header section may have `limit` bytes.
-    The first `seen` bytes were there when it last gave None: they are not looked at again.
+    Return None if more bytes are needed. Status line and header section may have `limit` bytes.
+    The first `seen` bytes were there when it last returned None.
+
+    Raises:
+        HttpDataError: it is malformed, or cannot become a response any more.
     """
-    end = data.find(b'\r\n\r\n')
+    end, after = _section_end(data, seen)
     if end == -1:
         if data[:5] != b'HTTP/'[:len(data)]:
-            hint = ', which is TLS: is this an https port?' if data[:2] == b'\x15\x03' else ''
-            raise HttpDataError(f'expected a status line; got {_quoted(data)}{hint}')
+            raise HttpDataError(f'expected a status line; got {_guessed(data)}')
         _check_section_so_far('header section', data, limit, seen)
         return None
 
-    _check_section_length('header section', end + 4, limit)
+    _check_section_length('header section', after, limit)
     parse = _parse_head if end <= _MAX_CACHED else _parse_head.__wrapped__
-    return *parse(data[:end]), data[end + 4:]
+    return *parse(data[:end]), data[after:]
+
+
+def _section_end(data, seen):
+    """Return the indices of the end of the last line, and of what follows the empty line, or -1.
+
+    Lines end in CRLF or, as scripts on small servers write them, in LF alone (RFC 9112 2.2).
+    """
+    start = max(0, seen - 2)
+    end = data.find(b'\n\r\n', start)
+    bare = data.find(b'\n\n', start, len(data) if end == -1 else end + 1)
+    if bare != -1:
+        end, after = bare, bare + 2
+    elif end != -1:
+        after = end + 3
+    else:
+        return -1, -1
+    return (end - 1 if data[end - 1:end] == b'\r' else end), after
+
+
+def _guessed(data):
+    """Return how an error text quotes what is no status line, and what it may be."""
+    if data[:2] == b'\x15\x03':
+        return f'{_quoted(data)}, which is TLS: is this an https port?'
+    if _HTTP2_SETTINGS.match(data):
+        return f'{_quoted(data)}, which is HTTP/2'
+    return 'an empty line' if data[:1] in (b'\r', b'\n') else _quoted(data)
 
 
 def _check_section_so_far(section, data, limit, seen):
-    """Raises as soon as no further bytes can make the section valid."""
+    """Raise as soon as no further bytes can make a section valid.
+
+    Args:
+        section: its name in error texts.
+        seen: the number of bytes that have been checked before.
+    """
     if _BROKEN_LINE.search(data, max(0, seen - 1)):         # a CR that was the last is seen again
-        raise HttpDataError(f'expected a {section} of lines that end in CRLF, without other '
-                            f'CR, LF and NUL; got {_quoted(data)}')
+        raise HttpDataError(f'expected a {section} of lines that end in CRLF or LF, without other '
+                            f'CR and NUL; got {_quoted(data)}')
     _check_section_length(section, len(data) + 1, limit)
 
 
 def _check_section_length(section, length, limit):
     if length > limit:
-        raise HttpHeaderTooLong(f'expected a {section} of at most {limit} bytes; got more')
+        raise HttpHeaderTooLong(f'expected a {section} of at most {limit} bytes; got more: '
+                                'max_header_length sets the limit')
 
 
 @functools.lru_cache(maxsize=64)
 def _parse_head(raw_head):
-    """Gives (version, code, headers, the same as a dict) of the bytes before the empty line.
+    """Return (version, code, headers, the same as a dict) of the bytes before the empty line.
 
     Cached, since under load most heads come again: the date in them changes once a second.
     """
-    raw_status_line, _, raw_fields = raw_head.partition(b'\r\n')
+    raw_status_line, _, raw_fields = raw_head.replace(b'\r\n', b'\n').partition(b'\n')
     version, code = _parse_status_line(raw_status_line)
     headers = _parse_fields(raw_fields)
     return version, code, headers, _combined(headers)
@@ -847,24 +1176,27 @@ def _parse_head(raw_head):
 
 @functools.lru_cache(maxsize=8)
 def _parse_status_line(raw_line):
-    """RFC 9112 4. Cached, since there are few."""
+    """Return (version, code) (RFC 9112 4). Cached, since there are few."""
     _check_line(raw_line)
     match = _STATUS_LINE.fullmatch(raw_line)
     if not match:
         raise HttpDataError(
-            f'expected a status line of HTTP/1.0 or HTTP/1.1; got {_quoted(raw_line)}')
+            'expected a status line of HTTP/1.0 or HTTP/1.1; got '
+            + _guessed(raw_line or b'\n'))
     return match.groups()
 
 
 def _parse_fields(raw_section):
-    """Gives the fields as a tuple of pairs (lower-case name, value) (RFC 9112 5).
+    """Return the fields as a tuple of pairs (lower-case name, value) (RFC 9112 5).
+
+    The lines of the section are separated by LF alone.
 
     An obsolete line folding counts as a space (RFC 9112 5.2). The line after it starts with a
     space or tab and so is no field line: only a section that does not parse can have any.
     """
     parse = _parse_field_line if len(raw_section) <= _MAX_CACHED else _parse_field_line.__wrapped__
     try:
-        return tuple(map(parse, raw_section.split(b'\r\n') if raw_section else ()))
+        return tuple(map(parse, raw_section.split(b'\n') if raw_section else ()))
     except HttpDataError:
         unfolded = _LINE_FOLDING.sub(b' ', raw_section)
         if unfolded == raw_section:
@@ -872,9 +1204,9 @@ def _parse_fields(raw_section):
     return _parse_fields(unfolded)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=_CACHE_SIZE)
 def _parse_field_line(raw_line):
-    """Gives (lower-case name, value). Cached, since most lines of a new head have come before."""
+    """Return (lower-case name, value). Cached, since most lines of a new head have come before."""
     _check_line(raw_line)
     raw_name, colon, raw_value = raw_line.partition(b':')
     if not colon or not _TOKEN.fullmatch(raw_name):
@@ -883,14 +1215,14 @@ def _parse_field_line(raw_line):
 
 
 def _check_line(raw_line):
-    """RFC 9112 2.2, RFC 9110 5.5."""
+    """Raise HttpDataError for what no line may hold (RFC 9112 2.2, RFC 9110 5.5)."""
     if _FORBIDDEN.search(raw_line):
-        raise HttpDataError(f'expected lines that end in CRLF, without other CR, LF and NUL; '
+        raise HttpDataError('expected lines that end in CRLF or LF, without other CR and NUL; '
                             f'got {_quoted(raw_line)}')
 
 
 def _combined(headers):
-    """Gives a dict of the fields, repeated ones joined to one list (RFC 9110 5.3)."""
+    """Return a dict of the fields, repeated ones joined to one list (RFC 9110 5.3)."""
     fields = dict(headers)
     if len(fields) != len(headers):
         values = collections.defaultdict(list)
@@ -901,7 +1233,7 @@ def _combined(headers):
 
 
 def _message_body_length(method, version, code, fields):
-    """Gives the length of the content in bytes, or _CHUNKED, or _UNTIL_CLOSE (RFC 9112 6.3)."""
+    """Return the length of the content in bytes, or _CHUNKED, or _UNTIL_CLOSE (RFC 9112 6.3)."""
     # After a 101 comes another protocol, whatever the method was (RFC 9110 15.2.2)
     if code == b'101':
         return _UNTIL_CLOSE
@@ -923,33 +1255,34 @@ def _message_body_length(method, version, code, fields):
     if b'content-length' in fields:
         return _parse_content_length(fields[b'content-length'])
 
-    # Rule 7 is about requests. Rule 8; D4: if keep-alive is said, as HTTP/1.0 has to
-    is_kept = code == b'204' or _persists(b'HTTP/1.0', fields)
-    return 0 if is_kept else _UNTIL_CLOSE
+    # Rule 7 is about requests. Rule 8; D4
+    is_empty = code == b'204' or (method == b'DELETE' and _persists(b'HTTP/1.0', fields))
+    return 0 if is_empty else _UNTIL_CLOSE
 
 
 def _parse_content_length(raw_value):
-    """Gives the number; a list of identical ones counts as one (RFC 9110 8.6)."""
+    """Return the number; a list of identical ones counts as one (RFC 9110 8.6)."""
     if raw_value.isdigit() and len(raw_value) <= _MAX_DIGITS:
         return int(raw_value)
 
     values = {value.strip(b' \t') for value in raw_value.split(b',')}
     match = _LENGTH.fullmatch(values.pop())
     if not match or values:
-        raise HttpDataError(f'expected content-length as one number; got {_quoted(raw_value)}')
+        raise HttpDataError(f'expected content-length as one number of at most {_MAX_DIGITS} '
+                            f'digits; got {_quoted(raw_value)}')
     return int(match[1])
 
 
-def _keep_seconds(limit, is_ours_kept, version, code, fields, length):
-    """Gives the seconds that the connection may be idle after this; 0: it is not kept (9112 9.3).
+def _keep_seconds(limit, is_wanted, version, code, fields, length):
+    """Return the seconds that the connection may be idle; 0: it is not kept (RFC 9112 9.3).
 
     Args:
         limit: the seconds, unless the server gives a shorter hint.
-        is_ours_kept: bool: the request was sent to its end, and persists.
+        is_wanted: bool: the request was sent to its end, and persists.
         version, code, fields, length: of the response.
     """
-    persists = is_ours_kept and _persists(version, fields) and length is not _UNTIL_CLOSE \
-        and not (code == b'204' and b'transfer-encoding' in fields)     # it may have content
+    persists = is_wanted and _persists(version, fields) and length is not _UNTIL_CLOSE \
+        and not (code in (b'204', b'304') and b'transfer-encoding' in fields)   # may have content
     if persists and b'keep-alive' in fields:
         hint = _KEEP_ALIVE_HINT.search(fields[b'keep-alive'])
         limit = min(limit, int(hint[1]) - 1) if hint else limit         # before the server closes
@@ -978,7 +1311,7 @@ _CHUNK_SIZE = re.compile(rb'[0-9A-Fa-f]{1,16}+[ \t]*+(?:;|\r?\Z)')   # the start
 
 
 def _body_decoder(length, data, limit):
-    """Gives the decoder for a length of _message_body_length; `data` came after the header."""
+    """Return the decoder for a length of _message_body_length; `data` came after the header."""
     if length is _CHUNKED:
         return _decode_chunked(data, limit)
     if length is _UNTIL_CLOSE:
@@ -991,7 +1324,7 @@ def _cut_off(expected):
 
 
 def _decode_length(length, data):
-    """RFC 9112 6.2."""
+    """Decode content of a known length (RFC 9112 6.2)."""
     while len(data) < length:
         if data:
             yield data
@@ -1004,7 +1337,7 @@ def _decode_length(length, data):
 
 
 def _decode_chunked(data, limit):
-    """RFC 9112 7.1. A chunk-size line and the trailer section may have `limit` bytes each."""
+    """Decode chunks (RFC 9112 7.1). Chunk-size line and trailer section have a limit each."""
     at = 0      # index: what is before it has been dealt with
     while True:
         seen = 0
@@ -1041,23 +1374,25 @@ def _decode_chunked(data, limit):
 
 
 def _drop_trailer_section(data, limit):
-    """RFC 9112 7.1.2. Checked like a header section, and dropped. Returns what comes after."""
-    seen = 0
-    while not data.startswith(b'\r\n'):
-        end = data.find(b'\r\n\r\n')
-        if end != -1:
-            _check_section_length('trailer section', end + 4, limit)
-            _parse_fields(data[:end])
-            return data[end + 4:]
+    """Check a trailer section like a header section, and drop it (RFC 9112 7.1.2).
 
-        _check_section_so_far('trailer section', data, limit, seen)
+    Returns:
+        What comes after it.
+    """
+    data, seen = b'\n' + data, 0                          # the end of the line before it
+    while (section_end := _section_end(data, seen))[0] == -1:
+        _check_section_so_far('trailer section', data[1:], limit, seen - 1)
         seen = len(data)
         data += (yield None) or _cut_off('the end of the trailer section')
-    return data[2:]
+
+    end, after = section_end
+    _check_section_length('trailer section', after - 1, limit)
+    _parse_fields(data[1:end].replace(b'\r\n', b'\n'))
+    return data[after:]
 
 
 def _decode_until_close(data):
-    """RFC 9112 6.3 rule 8."""
+    """Decode what ends with the connection (RFC 9112 6.3 rule 8)."""
     if data:
         yield data
     while data := (yield None):
@@ -1066,7 +1401,7 @@ def _decode_until_close(data):
 
 
 def _quoted(raw):
-    """Gives bytes as an error text quotes them."""
+    """Return bytes as an error text quotes them."""
     return repr(bytes(raw[:_MAX_QUOTED])) + ('...' if len(raw) > _MAX_QUOTED else '')
 
 
@@ -1074,23 +1409,23 @@ def _quoted(raw):
 # loop create a task to close it, and one that was never started closes nothing.
 
 class _RequestBody:
-    """What send_body calls and iterates: the caller's body, counted (RFC 9112 6.2)."""
+    """What send_body calls and iterates: the caller's body, held against its framing fields."""
 
-    __slots__ = ('_body', '_fields', '_connection', '_iterator', '_left')
+    __slots__ = ('_body', '_connection', '_iterator', '_framing')
 
     def __init__(self, body, fields, connection):
         self._body = body
-        self._fields = fields
         self._connection = connection
         self._iterator = None
-        self._left = int(fields.get(b'content-length', 0))      # bytes, unless in a coding
+        self._framing = _RequestCoding(connection.head_limit) \
+            if b'transfer-encoding' in fields else _RequestLength(fields.get(b'content-length'))
 
     def __call__(self, *args, **kwargs):
         try:
             self._iterator = self._body(*args, **kwargs).__aiter__()
         except Exception as exception:
             raise HttpDataError('expected the request body to be a function that returns an async '
-                                f'iterator, such as streamed(data); got {exception!r}'
+                                f'iterator, such as streamed(data); got {_told(exception)}'
                                 ) from exception
         return self
 
@@ -1105,83 +1440,132 @@ class _RequestBody:
             self.check_complete()
             raise
         except Exception as exception:
-            raise HttpDataError(f'expected bytes of the request body; '
-                                f'got {exception!r}') from exception
+            raise HttpDataError('expected bytes of the request body; '
+                                f'got {_told(exception)}') from exception
 
-        if b'transfer-encoding' in self._fields:
-            if size == 0:       # a layer that frames each chunk has made it the end of the message
-                raise HttpDataError('expected no empty chunk of a request body with a '
-                                    'transfer-encoding; got one')
-        elif size > self._left:
-            expected = f'{self._left} more bytes of the request body, by its content-length' \
-                if b'content-length' in self._fields else \
-                'a content-length or transfer-encoding in headers'
-            raise HttpDataError(f'expected {expected}; got {size} bytes of body')
-        else:
-            self._left -= size
-        if self._connection.is_turn_over(-(-size // _TLS_RECORD) or 1):
+        self._framing.check(chunk if type(chunk) is bytes else memoryview(chunk).cast('B'))
+        if self._connection.is_turn_over((-(-size // _TLS_RECORD) or 1) * _READ_OR_WRITE):
             await asyncio.sleep(0)
         return chunk
 
     def check_complete(self):
-        """Raises if bytes are missing. A hook that never called the body sent its own content."""
-        if self._iterator is not None and self._left:
-            raise HttpDataError(f'expected {self._left} more bytes of the request body, '
-                                'by its content-length; got its end')
+        """Raise if bytes are missing. A hook that never called the body sent its own content."""
+        if self._iterator is not None:
+            self._framing.check_complete()
 
     async def aclose(self):
-        """Closes the caller's iterator, so that the `finally` of a generator has run."""
+        """Close the caller's iterator, so that the `finally` of a generator has run."""
         if hasattr(self._iterator, 'aclose'):
             try:
                 await self._iterator.aclose()
             except Exception as exception:
-                raise HttpDataError(f'expected the request body to close; '
-                                    f'got {exception!r}') from exception
+                raise HttpDataError('expected the request body to close; '
+                                    f'got {_told(exception)}') from exception
+
+
+class _RequestLength:
+    """Holds a request body against its content-length (RFC 9112 6.2)."""
+
+    __slots__ = ('_is_said', '_left')
+
+    def __init__(self, length):
+        self._is_said = length is not None
+        self._left = int(length or 0)           # bytes
+
+    def check(self, chunk):
+        """Raise HttpDataError if there are more bytes than there may be."""
+        if len(chunk) > self._left:
+            expected = f'{self._left} more bytes of the request body, by its content-length' \
+                if self._is_said else 'a content-length or transfer-encoding in headers'
+            raise HttpDataError(f'expected {expected}; got {len(chunk)} bytes of body')
+        self._left -= len(chunk)
+
+    def check_complete(self):
+        """Raise HttpDataError if bytes are missing."""
+        if self._left:
+            raise HttpDataError(f'expected {self._left} more bytes of the request body, '
+                                'by its content-length; got its end')
+
+
+class _RequestCoding:
+    """Holds a request body against the chunked coding, by what decodes responses (RFC 9112 7.1).
+
+    Without this, a body that no layer has framed would be read as chunks by the server, and what
+    follows an early end as another request.
+    """
+
+    __slots__ = ('_decoder',)
+
+    def __init__(self, limit):
+        self._decoder = _decode_chunked(b'', limit)
+        next(self._decoder)
+
+    def check(self, chunk):
+        """Raise HttpDataError if the bytes are no chunks, or come after the last one."""
+        if not chunk:           # a layer that frames each has made it the end of the message
+            self._fail('no empty piece of the request body', 'one')
+        if self._decoder is None:
+            self._fail('nothing after the last chunk of the request body', _quoted(chunk))
+        try:
+            piece = self._decoder.send(bytes(chunk))
+            while piece is not None:
+                piece = next(self._decoder)
+        except StopIteration as end:
+            self._decoder = None
+            if end.value:
+                self._fail('nothing after the last chunk of the request body', _quoted(end.value))
+        except HttpDataError as error:
+            self._fail('chunks of the request body', str(error))
+
+    def check_complete(self):
+        """Raise HttpDataError if the last chunk has not come."""
+        if self._decoder is not None:
+            self._fail('a last chunk of the request body', 'its end')
+
+    def _fail(self, expected, got):
+        raise HttpDataError(f'expected {expected}, by its transfer-encoding; got {got}: a layer '
+                            'such as lowhaio-chunked frames a body, each chunk of which has bytes')
 
 
 class _ResponseBody:
-    """What the caller of request iterates. Unless read to its end, it closes its connection."""
+    """What the caller of request iterates. Unless read to its end, it closes its connection.
 
-    __slots__ = ('_connection', '_decoder', '_release', '_ahead', '_ready')
+    It is one chunk ahead of its reader, so that the connection is free for others before the last
+    chunk is returned.
+    """
+
+    __slots__ = ('_connection', '_decoder', '_release', '_ahead')
 
     def __init__(self, connection, decoder, release):
         self._connection = connection
         self._decoder = decoder         # None once the last byte has been read
         self._release = release
-        self._ready = 0                 # chunks that were there without waiting
-        # The next chunk, or None. Decoded ahead, so that the connection is released before the
-        # last chunk is given
-        self._ahead = self._decode(None)
+        self._ahead = self._decode(None)        # the next chunk, or None
 
     def __aiter__(self):
         return self
 
     async def __anext__(self):
         try:
-            if self._ahead is not None:
-                self._ready += 1
-                if self._ready % _MAX_CHUNKS == 0:
-                    await asyncio.sleep(0)
+            if self._ahead is not None and self._connection.is_turn_over(1):
+                await asyncio.sleep(0)
 
             chunk, self._ahead = self._ahead, None
             while chunk is None and self._decoder is not None:
                 chunk = self._decode(await self._connection.receive())
             if chunk is not None:
                 self._ahead = self._decode(None)
-
         except BaseException as exception:
-            if self._decoder is not None:       # else the connection serves others by now
-                self._connection.close(exception)
-            if isinstance(exception, HttpError) or not isinstance(exception, Exception):
+            if self._decoder is None:           # the connection serves others by now
                 raise
-            raise _error(HttpDataError, self._connection, 'body', exception) from exception
+            raise self._connection.failed(exception, 'body')     # noqa: B904
 
         if chunk is None:
             raise StopAsyncIteration
         return chunk
 
     def _decode(self, data):
-        """Gives the next chunk, or None: it needs more bytes than `data`, or it has ended."""
+        """Return the next chunk, or None: it needs more bytes than `data`, or it has ended."""
         if self._decoder is None:
             raise HttpDataError('expected an open body; got one that another task has closed')
         try:
@@ -1193,7 +1577,7 @@ class _ResponseBody:
             return None
 
     async def aclose(self):
-        """Closes the connection, unless the body has been read to its end."""
+        """Close the connection, unless the body has been read to its end."""
         if self._decoder is not None:
             self._decoder = self._ahead = None
             self._connection.close('the response body was closed before its end')
@@ -1206,22 +1590,30 @@ class _ResponseBody:
 # Connection. The one place that waits for a response.
 
 class _Connection:
-    """One connected socket.
+    """One connected socket, in one of these states:
+
+        state     what it is doing                 bytes that come         how to tell
+        sending   a request is on its way          an early answer         on_unasked reads a head
+        waiting   a reader awaits bytes            go to the reader        _waiter is a future
+        unread    nobody awaits bytes              stop the loop's reader  neither
+        idle      it is in the pool                close it, but tickets   it is in origin.idle
+        closed                                                             sock is None
 
     Its reader is registered once and stays, since to do so for each wait would cost more than all
     else. It is removed only when bytes come that nobody waits for, which holds the peer back, and
     at the end of the stream. Its timer stays too: each wait and each idle time only moves the
-    deadline, and a timer that fires before the deadline is started again.
+    deadline, and a timer that fires before the deadline is started again. Both run in an empty
+    context, since a connection outlives the request that opened it.
     """
 
     __slots__ = ('loop', 'sock', 'fileno', 'is_tls', 'origin', 'address', 'bufsize', 'head_limit',
-                 'timeout', 'log', 'keep_seconds', 'has_session', 'on_unasked', 'unparsed',
-                 'interim_responses', 'thread', '_is_reading', '_waiter', '_deadline', '_timer',
-                 '_timer_due', '_ready')
+                 'timeout', 'log', 'keep_seconds', 'has_session', 'is_reused', 'is_begun',
+                 'is_answered', 'on_unasked', 'unparsed', 'interim_bytes', 'thread', 'process',
+                 '_is_reading', '_waiter', '_deadline', '_timer', '_timer_due', '_turn')
 
     def __init__(self, loop, sock, origin, address, bufsize, head_limit, timeout):
         self.loop = loop
-        self.thread = threading.get_ident()         # the loop's
+        self.thread, self.process = threading.get_ident(), os.getpid()      # those of the loop
         self.sock = sock                # None when closed
         self.fileno = sock.fileno()
         self.is_tls = isinstance(sock, ssl.SSLSocket)
@@ -1230,59 +1622,86 @@ class _Connection:
         self.bufsize = min(bufsize, _TLS_RECORD) if self.is_tls else bufsize    # bytes
         self.head_limit = head_limit    # bytes
         self.timeout = timeout          # seconds
-        self.log = _log_nothing         # of the request that it serves, or of the pool
+        self.log = _do_nothing          # of the request that it serves, or of the pool
         self.keep_seconds = 0           # how long it may be idle after the response
-        self.has_session = False        # whether its TLS session has been remembered
-        self.on_unasked = None          # called with self when bytes come that nobody waits for
+        self.has_session = not self.is_tls or sock.session_reused   # nothing new to remember
+        self.is_reused = False          # whether it has served a request before this one
+        self.is_begun = False           # whether a byte of this request may have been sent
+        self.is_answered = False        # whether a byte of this response has come
+        self.on_unasked = _Connection.stop_reading  # called with self for bytes nobody waits for
         self.unparsed = b''             # the part of a response head that has come
-        self.interim_responses = 0      # that came before it
+        self.interim_bytes = 0          # of the interim responses that came before it
         self._is_reading = False        # whether the reader is registered
         self._waiter = None             # the future that the next bytes go to
         self._deadline = 0              # when that future gets a TimeoutError; loop time
         self._timer = None
         self._timer_due = _NEVER        # when the timer fires, not after the deadline; loop time
-        self._ready = 0                 # reads and writes since others were given their turn
+        self._turn = 0                  # what was done since others had their turn: _MAX_TURN
+
+    def start_request(self, log):
+        """Forget the request before."""
+        self.log = log
+        self.is_begun = self.is_answered = False
+        self.interim_bytes = 0
 
     async def receive_head(self):
-        """Gives the final _response_head. It waits before it reads: there can be no answer yet."""
+        """Return the final _response_head. Wait before reading: there can be no answer yet."""
         head = None
         while head is None:
             head = self.parse_head(await self.receive(is_likely=self.unparsed != b''))
         return head
 
     def parse_head(self, data):
-        """Gives the final _response_head if all of it has come by now, or else None."""
+        """Return the final _response_head if all of it has come by now, or None."""
         if not data:
-            raise HttpConnectionClosedError(
-                f'{self.origin.host} at {self.address}: expected a response; '
-                f'got the end of the stream after {_quoted(self.unparsed)}')
+            raise HttpConnectionClosedError('expected a response; got the end of the stream after '
+                                            f'{_quoted(self.unparsed)}')
 
+        self.is_answered = True
         seen = len(self.unparsed)
         self.unparsed += data
         while head := _response_head(self.unparsed, self.head_limit, seen):
             code, rest = head[1], head[-1]
             if code[:1] != b'1' or code == b'101':  # RFC 9110 15.2; what follows a 101 is no HTTP
-                self.unparsed, self.interim_responses = b'', 0
+                self.unparsed = b''
                 return head
 
+            self.interim_bytes += len(self.unparsed) - len(rest)
             self.unparsed, seen = rest, 0
-            self.interim_responses += 1
-            if self.interim_responses > _MAX_INTERIM_RESPONSES:         # D7
-                raise HttpDataError(f'expected a final response after {_MAX_INTERIM_RESPONSES} '
-                                    'interim ones; got another')
+            if self.interim_bytes > self.head_limit:        # D7
+                raise HttpHeaderTooLong(
+                    f'expected interim responses of at most {self.head_limit} bytes in all; got '
+                    'more: max_header_length sets the limit')
+        return None
+
+    def read_last_words(self):
+        """Return the head of what the peer answered before a send failed, or None.
+
+        Raises:
+            ssl.SSLError: the peer sent an alert, which says more than that the stream ended.
+        """
+        try:
+            while True:
+                if head := self.parse_head(self.sock.recv(self.bufsize)):
+                    return head
+        except ssl.SSLError as error:
+            if not isinstance(error, (*_WOULD_BLOCK, *_PEER_CLOSED)):
+                raise
+        except (OSError, HttpError):
+            pass
         return None
 
     async def receive(self, is_likely=True):
-        """Gives the next bytes, or b'' at the end of the stream.
+        """Return the next bytes, or b'' at the end of the stream.
 
         Args:
             is_likely: bytes are probably there, so that it pays to read before waiting.
         """
         if self.sock is None or self._waiter is not None:
-            raise HttpDataError('expected an open body with one reader; got one that had been '
-                                'closed, or that another task is reading')
+            raise HttpDataError('expected an open body with one reader; got one that was closed, '
+                                'as a cancelled read does, or that another task is reading')
         if is_likely or (self.is_tls and self.sock.pending()):
-            if self.is_turn_over(1):
+            if self.is_turn_over(_READ_OR_WRITE):
                 await self._give_way()
             try:
                 return self.sock.recv(self.bufsize)
@@ -1297,16 +1716,16 @@ class _Connection:
         finally:
             self._waiter = None
 
-    def is_turn_over(self, operations):
-        """Whether other tasks are to get their turn before these reads or writes."""
-        self._ready += operations
-        if self._ready <= _MAX_READY:
+    def is_turn_over(self, cost):
+        """Return whether other tasks are to get their turn before this, whose cost counts."""
+        self._turn += cost
+        if self._turn <= _MAX_TURN:
             return False
-        self._ready = operations
+        self._turn = cost
         return True
 
     async def _give_way(self):
-        """Lets other tasks run, none of which may read meanwhile."""
+        """Let other tasks run, none of which may read meanwhile."""
         self.stop_reading()             # else the loop calls it for nothing, each time
         self._waiter = self.loop.create_future()
         self._waiter.set_result(None)
@@ -1318,20 +1737,20 @@ class _Connection:
             raise HttpDataError('expected an open body; got one that was closed meanwhile')
 
     def start_reading(self):
-        """Registers the reader, unless it is registered."""
+        """Register the reader, unless it is registered."""
         if not self._is_reading:
-            self.loop.add_reader(self.fileno, self._on_readable)
+            contextvars.Context().run(self.loop.add_reader, self.fileno, self._on_readable)
             self._is_reading = True
 
     def stop_reading(self):
-        """Removes the reader, if it is registered."""
+        """Remove the reader, if it is registered."""
         if self._is_reading:
             self.loop.remove_reader(self.fileno)
             self._is_reading = False
 
     def _on_readable(self):
         if self._waiter is None:
-            (self.on_unasked or _Connection.stop_reading)(self)
+            self.on_unasked(self)
             return
         if self._waiter.done():
             return                      # the one who waited is about to go on
@@ -1345,11 +1764,11 @@ class _Connection:
             self._waiter.set_exception(exception)
         else:
             if not data:
-                self.stop_reading()     # what has ended is readable for ever
+                self.stop_reading()     # the end of the stream stays readable
             self._waiter.set_result(data)
 
     def start_time(self, seconds):
-        """Sets the deadline that many seconds from now, for a wait or for being idle."""
+        """Set the deadline that many seconds from now, for a wait or for being idle."""
         self._deadline = self.loop.time() + seconds
         if self._deadline < self._timer_due:
             if self._timer is not None:
@@ -1357,11 +1776,12 @@ class _Connection:
             self._start_timer()
 
     def is_late(self):
-        """Whether the deadline has passed. The timer may not have had its turn yet."""
+        """Return whether the deadline has passed. The timer may not have had its turn yet."""
         return self._deadline <= self.loop.time()
 
     def _start_timer(self):
-        self._timer = self.loop.call_at(self._deadline, self._on_timer)
+        self._timer = contextvars.Context().run(
+            self.loop.call_at, self._deadline, self._on_timer)
         self._timer_due = self._deadline
 
     def _on_timer(self):
@@ -1378,7 +1798,7 @@ class _Connection:
                 self._waiter.set_exception(TimeoutError(f'no bytes within {self.timeout} s'))
 
     def is_alive(self):
-        """Reads without waiting: whether the stream is open, and nothing has come.
+        """Read without waiting: return whether the stream is open, and nothing has come.
 
         TLS session tickets do not count. Part of a TLS record does: its rest would be taken for
         the next response.
@@ -1395,17 +1815,54 @@ class _Connection:
             pass
         return False
 
+    def failed(self, exception, what):
+        """Close, and return what to raise: the one place where a failure becomes an error.
+
+        Args:
+            exception: what was raised.
+            what: `'request'` or `'body'`: what did not go on.
+        """
+        if self.is_tls and self.sock is not None \
+                and isinstance(exception.__cause__ or exception, _PEER_CLOSED):
+            try:
+                self.read_last_words()
+            except ssl.SSLError as alert:
+                exception = alert
+        self.close(exception)
+        kind = HttpDataError if self.is_begun else HttpConnectionError
+        if not isinstance(exception, Exception):
+            return exception
+        if isinstance(exception, kind):
+            if type(exception).__module__ != __name__:
+                return exception                        # of a hook, which says what it wants to
+            kind, text, cause = type(exception), str(exception), exception.__cause__
+        else:
+            text, cause = f'expected the {what} to go on; got {_told(exception)}', exception
+            if self.is_begun and isinstance(exception, _PEER_CLOSED):
+                kind = HttpConnectionClosedError
+
+        if kind is HttpConnectionClosedError and self.is_reused and not self.is_answered:
+            kind = HttpStaleConnectionError
+            text += ', on a connection that was idle before'
+        error = kind(f'{_where(self.origin, self.address)}: {text}')
+        error.__cause__ = cause
+        return error
+
     def drop(self, why):
-        """Closes, from any thread: the garbage collector runs in one that happens to allocate."""
-        if threading.get_ident() == self.thread or self.loop.is_closed():
+        """Close from any thread, since the garbage collector runs in any."""
+        if self.process != os.getpid() or self.thread == threading.get_ident() \
+                or self.loop.is_closed():
             self.close(why)
         else:
             self.loop.call_soon_threadsafe(self.close, why)
 
     def close(self, why):
-        """Closes the socket, once, and leaves no reader and no timer, nor itself in the pool."""
+        """Close the socket, once, and leave no reader and no timer, nor itself in the pool."""
         sock, self.sock = self.sock, None
         if sock is None:
+            return
+        if self.process != os.getpid():
+            sock.close()                # after a fork: all else is the parent's
             return
 
         self.origin.idle.pop(self, None)
@@ -1413,7 +1870,8 @@ class _Connection:
         if self._timer is not None:
             self._timer.cancel()
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(ConnectionAbortedError('closed while bytes were awaited'))
+            self._waiter.set_exception(HttpDataError(
+                'expected an open body; got one that was closed while another task was reading'))
         if not self.loop.is_closed():
             self.stop_reading()         # before the close, else it is that of the next socket
         if self.is_tls:
@@ -1422,58 +1880,207 @@ class _Connection:
         sock.close()
 
     def __del__(self):
-        if self.sock is not None:
+        if self.sock is not None and self.process == os.getpid():
             warnings.warn(f'unclosed connection to {self.origin.host}: await the close() of its '
                           'Pool before the event loop ends', ResourceWarning, 1, source=self)
             self.close('it was never closed')
 
 
 def _ends_with_record(data):
-    """Whether the bytes are whole TLS records (RFC 8446 5.1)."""
+    """Return whether the bytes are whole TLS records (RFC 8446 5.1)."""
     at = 0
     while at < len(data):
         at += 5 + int.from_bytes(data[at + 3:at + 5], 'big')
     return at == len(data)
 
 
-# Socket I/O. All else that waits for a socket or a time.
+# Socket I/O. All else that waits for a socket, in the order of a request.
 
-async def _send_body(connection, body, send):
-    """Awaits `send()`, which sends `body`, and closes the body's iterator in every case.
+async def _connect_first(loop, get_sock, addresses, port, seconds, losers, log):
+    """Return (address, socket) of the first address that connects (RFC 8305 5).
 
-    Returns:
-        (what _response_head gave if the answer has come, or None; whether all was sent).
+    The next address is tried as soon as one fails or has not answered for _ATTEMPT_DELAY, side by
+    side with those before it, and without a task: all sockets wake the one that waits here.
+
+    Args:
+        seconds: until those that have not answered are given up.
+        losers: a dict that gets each other address that was tried, and a text why it was not it.
+
+    Raises:
+        Exception: why the last one failed, if all did.
     """
-    async def send_all_of_it():
-        await send()
-        body.check_complete()
+    deadline = loop.time() + seconds
+    next_start = -_NEVER                # when the next address is tried; loop time
+    untried, waiting = collections.deque(addresses), {}         # address -> socket
+    failure = None
+
+    def give_up(address, exception):
+        nonlocal failure, next_start
+        failure, losers[address], next_start = exception, repr(exception), -_NEVER
+        if address in waiting:
+            waiting.pop(address).close()
 
     try:
-        outcome = await _send_unless_answered(connection, send_all_of_it)
-    except BaseException as exception:
-        connection.close(exception)     # first, since the body may wait while it closes
-        with contextlib.suppress(Exception):
-            await body.aclose()
-        raise
+        while untried or waiting:
+            if untried and loop.time() >= next_start:
+                address = untried.popleft()
+                next_start = loop.time() + _ATTEMPT_DELAY
+                log('Connecting to %s port %s', address, port)
+                try:
+                    waiting[address] = \
+                        get_sock(socket.AF_INET6) if ':' in address else get_sock()
+                    if not _is_connected(waiting[address], address, port):
+                        await asyncio.sleep(0)      # enough for most: no timer and no writer
+                except Exception as exception:
+                    give_up(address, exception)
 
-    await body.aclose()
-    return outcome
+            for address, sock in list(waiting.items()):
+                try:
+                    if _is_connected(sock, address, port):
+                        del waiting[address]
+                        return address, sock
+                except Exception as exception:
+                    give_up(address, exception)
+
+            if loop.time() >= deadline:
+                for address in [*waiting, *untried]:
+                    give_up(address, TimeoutError(f'no connection within {seconds} s'))
+                break
+            wake_at = min(next_start, deadline) if untried else deadline
+            if waiting and loop.time() < wake_at:
+                await _any_writable(loop, waiting.values(), wake_at)
+
+        raise failure
+    finally:
+        del failure                     # else its traceback and this frame keep each other
+        for address, sock in waiting.items():
+            losers[address] = 'another address was first'
+            sock.close()
+
+
+def _is_connected(sock, address, port):
+    """Return whether the socket is connected by now; raise OSError if it cannot be."""
+    try:
+        sock.connect((address, port))
+    except BlockingIOError as error:
+        if error.errno == errno.EAGAIN:         # a full Unix socket: no event would tell of room
+            raise ConnectionError('expected the peer to have room; got EAGAIN') from error
+        return False
+    except OSError as error:
+        if error.errno != errno.EISCONN:        # what some systems say after success
+            raise
+    return True
+
+
+async def _any_writable(loop, socks, deadline):
+    """Wait until one of the sockets is writable, but not beyond the deadline, a loop time."""
+    waiter = loop.create_future()
+    filenos = [sock.fileno() for sock in socks]
+    timer = loop.call_at(deadline, _wake, waiter, False)
+    try:
+        for fileno in filenos:
+            loop.add_writer(fileno, _wake, waiter, True)
+        await waiter
+    finally:
+        timer.cancel()
+        for fileno in filenos:
+            loop.remove_writer(fileno)
+
+
+async def _when_ready(loop, sock, seconds, attempt, is_send=False):
+    """Call `attempt` whenever the socket is ready for it, until it does not block.
+
+    Args:
+        seconds: in all. Then comes a last attempt, so that what has arrived in time wins.
+        is_send: without a last attempt, since the kernel may have room that the peer has not
+            made. Of TLS, each time that the socket is ready starts the time again, since part of
+            a record is progress.
+
+    Raises:
+        TimeoutError: the time is over.
+    """
+    fileno, deadline = sock.fileno(), loop.time() + seconds
+    is_ready = True
+    while True:
+        try:
+            return attempt()
+        except ssl.SSLWantReadError:            # not both: a socket is nearly always writable
+            add, remove = loop.add_reader, loop.remove_reader
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            add, remove = loop.add_writer, loop.remove_writer
+
+        if loop.time() >= deadline:
+            raise TimeoutError(f'no progress within {seconds} s')
+        waiter = loop.create_future()
+        timer = loop.call_at(deadline, _wake, waiter, False)
+        try:
+            add(fileno, _wake, waiter, True)
+            is_ready = await waiter
+        finally:
+            timer.cancel()
+            remove(fileno)
+
+        if is_send and not is_ready:
+            raise TimeoutError(f'no bytes taken within {seconds} s')
+        if is_send and isinstance(sock, ssl.SSLSocket):
+            deadline = loop.time() + seconds
+
+
+def _wake(waiter, is_ready):
+    if not waiter.done():
+        waiter.set_result(is_ready)
+
+
+def _may_refuse_session(exception):
+    """Return whether a handshake may have failed since it offered a session."""
+    return isinstance(exception, (ssl.SSLError, ConnectionError)) \
+        and not isinstance(exception, ssl.SSLCertVerificationError)
+
+
+_NO_TLS = frozenset((           # OpenSSL's reasons for bytes that are no TLS
+    'WRONG_VERSION_NUMBER', 'HTTP_REQUEST', 'HTTPS_PROXY_REQUEST', 'PACKET_LENGTH_TOO_LONG',
+    'RECORD_LAYER_FAILURE', 'UNEXPECTED_MESSAGE', 'UNEXPECTED_RECORD', 'BAD_RECORD_TYPE'))
+
+
+def _may_be_no_tls(exception):
+    """Return whether a handshake may have failed since the port does not speak TLS."""
+    return isinstance(exception, (*_PEER_CLOSED, TimeoutError)) \
+        or getattr(exception, 'reason', None) in _NO_TLS
+
+
+async def _send_at_once(connection, message):
+    """Send header section and content in one piece.
+
+    Returns:
+        What `_send_unless_answered` returns.
+    """
+    loop, sock, seconds = connection.loop, connection.sock, connection.timeout
+    sent = await _send_some(loop, sock, seconds, message)
+    connection.is_begun = True
+    connection.log('Header sent on %s', sock)
+    if sent == len(message):
+        return None, True
+    return await _send_unless_answered(connection, functools.partial(
+        send_all, loop, sock, seconds, message[sent:]))
 
 
 async def _send_unless_answered(connection, send):
-    """Awaits `send()`, but only until a final response of status 300 or above (RFC 9112 9.5)."""
+    """Await `send()`, but only until a final response of status 300 or above (RFC 9112 9.5).
+
+    It ends in one of three ways: all is sent, it is answered, or it has failed.
+
+    Returns:
+        (what _response_head returned if the answer has come, or None; whether all was sent).
+    """
     head = failure = None
+    is_sent = False
     interrupt = _Interrupt(connection.loop)
 
-    def read_head():
-        nonlocal head
-        while head is None:
-            head = connection.parse_head(connection.sock.recv(connection.bufsize))
-
     def on_bytes(_):
-        nonlocal failure
+        nonlocal head, failure
         try:
-            read_head()
+            while head is None:
+                head = connection.parse_head(connection.sock.recv(connection.bufsize))
         except _WOULD_BLOCK:
             return
         except Exception as exception:
@@ -1483,7 +2090,6 @@ async def _send_unless_answered(connection, send):
         if failure or head[1] >= b'300':
             interrupt()
 
-    is_sent = False
     connection.on_unasked = on_bytes
     try:
         connection.start_reading()
@@ -1492,87 +2098,45 @@ async def _send_unless_answered(connection, send):
             is_sent = True
     except Exception as exception:
         if not interrupt.is_fired:
-            if not isinstance(exception, _PEER_CLOSED):
-                raise
-            # What a peer answered before it closed has arrived by now. It is not waited for, since
+            # What a peer said before it closed has arrived by now. It is not waited for, since
             # what a hook raises may be about another peer, and this one still there
-            with contextlib.suppress(Exception):
-                read_head()
-            if head is None:
+            if isinstance(exception, _PEER_CLOSED):
+                head = head or connection.read_last_words()
+            if head is None or not isinstance(exception, _PEER_CLOSED):
                 raise
     finally:
-        connection.on_unasked = None
+        connection.on_unasked = _Connection.stop_reading
 
-    if failure:
-        raise failure
+    try:
+        if failure:
+            raise failure
+    finally:
+        del failure                     # else its traceback and this frame keep each other
     return head, is_sent
 
 
-class _Interrupt:
-    """Ends a block at its next await, when called.
+async def _send_some(loop, sock, socket_timeout, data):
+    """Return the number of bytes that were taken, at least one.
 
-    It cancels the task and takes that back, so that `task.cancelling()` is what it was. If the
-    task is cancelled from outside too, that wins. A block that swallows the cancellation goes on.
+    Of TLS that is one record at most, else none count as taken until all are out. A peer that
+    wants to renegotiate TLS meanwhile is refused.
     """
-
-    __slots__ = ('is_fired', '_task', '_cancelling')
-
-    def __init__(self, loop):
-        self.is_fired = False
-        self._task = asyncio.current_task(loop)
-        self._cancelling = self._task.cancelling()
-
-    def __call__(self):
-        if not self.is_fired:
-            self.is_fired = True
-            self._task.cancel()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, exception_type, exception, traceback):
-        is_ours = self.is_fired and self._task.uncancel() <= self._cancelling
-        return is_ours and exception_type is asyncio.CancelledError
-
-
-@contextlib.contextmanager
-def timeout(loop, max_time):
-    """Ends its block in `TimeoutError` if it takes too long. For use in hooks and layers.
-
-    Args:
-        loop: the running event loop.
-        max_time: seconds of loop time, from the start of the block or the last reset.
-
-    Yields:
-        A function without arguments that resets the time.
-
-    Raises:
-        TimeoutError: the time is over. A cancellation from outside stays one, and a block
-            that swallows the cancellation ends without error.
-    """
-    interrupt = _Interrupt(loop)
-    timer = loop.call_later(max_time, interrupt)
-
-    def reset():
-        nonlocal timer
-        if timer is not None:           # else the block is over
-            timer.cancel()
-            timer = loop.call_later(max_time, interrupt)
-
+    if len(data) > _TLS_RECORD:
+        data = memoryview(data)[:_TLS_RECORD if isinstance(sock, ssl.SSLSocket) else _MAX_SENT]
     try:
-        with interrupt:
-            yield reset
-            return                      # in time, or the cancellation was swallowed
-    finally:
-        timer.cancel()
-        timer = None
+        return sock.send(data)
+    except (BlockingIOError, ssl.SSLWantWriteError):
+        pass
+    except ssl.SSLWantReadError as error:
+        raise ssl.SSLError('expected to send; got a wish to renegotiate TLS') from error
+    return await _when_ready(loop, sock, socket_timeout, functools.partial(sock.send, data), True)
 
-    raise TimeoutError(f'expected an end within {max_time} s; got none')
 
+# aiodnsresolver. What has to be mended of it, here alone.
 
 @types.coroutine
 def _resolver_steps(awaitable):
-    """Awaits what a resolver gives, and mends what aiodnsresolver does to the task it runs in.
+    """Await what a resolver returns, and mend what aiodnsresolver does to the task it runs in.
 
     Its time-outs cancel the task: that is taken back whenever one is swallowed. If a cancellation
     from outside was swallowed with it, that is raised once more. It also leaves async generators
@@ -1599,7 +2163,7 @@ def _resolver_steps(awaitable):
             waited_for = step(argument)
         except Exception as end:
             if has_swallowed_a_cancellation():
-                raise asyncio.CancelledError from None
+                raise asyncio.CancelledError(*argument.args) from None
             if isinstance(end, StopIteration):
                 return end.value
             raise
@@ -1607,162 +2171,9 @@ def _resolver_steps(awaitable):
             sys.set_asyncgen_hooks(*hooks)
 
         if has_swallowed_a_cancellation():
-            step, argument = steps.throw, asyncio.CancelledError()
+            step, argument = steps.throw, asyncio.CancelledError(*argument.args)
             continue
         try:
             step, argument = steps.send, (yield waited_for)
         except BaseException as exception:
             step, argument = steps.throw, exception
-
-
-async def _connect(loop, get_sock, address, port, deadline):
-    """Gives a socket that is connected to the address."""
-    sock = get_sock(socket.AF_INET6) if ':' in address else get_sock()
-    try:
-        await _retry(loop, sock, deadline, functools.partial(_try_connect, sock, (address, port)))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _try_connect(sock, address):
-    try:
-        sock.connect(address)
-    except OSError as error:
-        if error.errno == errno.EAGAIN:         # a full Unix socket, which no event will announce
-            raise ConnectionError('expected the peer to have room; got EAGAIN') from error
-        if error.errno != errno.EISCONN:        # what some systems say after success
-            raise
-
-
-async def _retry(loop, sock, deadline, attempt):
-    """Calls `attempt` whenever the socket is ready for it, until it does not block.
-
-    Args:
-        deadline: loop time. Then comes a last attempt, so that what has arrived in time wins.
-
-    Raises:
-        TimeoutError: the last attempt would block too.
-    """
-    fileno = sock.fileno()
-    while True:
-        try:
-            return attempt()
-        except ssl.SSLWantReadError:            # not both: a socket is nearly always writable
-            add, remove = loop.add_reader, loop.remove_reader
-        except (BlockingIOError, ssl.SSLWantWriteError):
-            add, remove = loop.add_writer, loop.remove_writer
-
-        if loop.time() >= deadline:
-            raise TimeoutError('expected the peer to go on in time; got nothing')
-
-        waiter = loop.create_future()
-        timer = loop.call_at(deadline, _wake, waiter)
-        try:
-            add(fileno, _wake, waiter)
-            await waiter
-        finally:
-            timer.cancel()
-            remove(fileno)
-
-
-def _wake(waiter):
-    if not waiter.done():
-        waiter.set_result(None)
-
-
-async def send_all(loop, sock, socket_timeout, data):
-    """Sends all of `data`. For use in hooks.
-
-    Args:
-        loop: the running event loop.
-        sock: a connected non-blocking socket, or `ssl.SSLSocket`.
-        socket_timeout: seconds without progress.
-        data: bytes-like.
-
-    Raises:
-        OSError: the socket failed.
-        TimeoutError: there was no progress.
-    """
-    if type(data) is not bytes:
-        data = memoryview(data).cast('B')
-    sent = _send_now(sock, data) if data else 0
-    if sent < len(data):
-        await _send_rest(loop, sock, socket_timeout, memoryview(data)[sent:])
-
-
-async def _send_some(loop, sock, socket_timeout, data):
-    """Gives the number of bytes that were taken, at least one."""
-    return _send_now(sock, data) or await _retry(
-        loop, sock, loop.time() + socket_timeout, functools.partial(_send, sock, data))
-
-
-async def _send_rest(loop, sock, socket_timeout, data):
-    """Sends whenever the socket is writable. The writer stays until all is out."""
-    fileno = sock.fileno()
-    waiter = None
-    deadline = loop.time() + socket_timeout
-
-    def on_writable():
-        nonlocal deadline
-        deadline = loop.time() + socket_timeout         # part of a TLS record is progress
-        _wake(waiter)
-
-    try:
-        while True:
-            for _ in range(_MAX_READY // 2):        # since others have been sent in this turn
-                sent = _send_now(sock, data)
-                if not sent:
-                    break
-                data = data[sent:]
-                if not data:
-                    return
-                deadline = loop.time() + socket_timeout
-            else:
-                await asyncio.sleep(0)
-                continue                # not blocked, and an event might be late to say so
-
-            if loop.time() >= deadline:
-                raise TimeoutError(f'no bytes taken within {socket_timeout} s')
-
-            if waiter is None:
-                loop.add_writer(fileno, on_writable)
-            waiter = loop.create_future()
-            timer = loop.call_at(deadline, _wake, waiter)
-            try:
-                await waiter
-            finally:
-                timer.cancel()
-    finally:
-        if waiter is not None:
-            loop.remove_writer(fileno)
-
-
-def _send_now(sock, data):
-    """Gives the number of bytes that were taken at once, 0 if it would block."""
-    try:
-        return _send(sock, data)
-    except (BlockingIOError, ssl.SSLWantWriteError):
-        return 0
-
-
-def _send(sock, data):
-    """Sends some bytes; of TLS one record at most, else none count as sent until all are out.
-
-    A peer that wants to renegotiate TLS is refused, as by many clients.
-    """
-    if len(data) > _TLS_RECORD:
-        data = memoryview(data)[:_TLS_RECORD if isinstance(sock, ssl.SSLSocket) else _MAX_SENT]
-    try:
-        return sock.send(data)
-    except ssl.SSLWantReadError as error:
-        raise ssl.SSLError('expected to send; got a wish to renegotiate TLS') from error
-
-
-def _error(kind, connection, what, exception):
-    """Gives the error that a lower-level exception becomes."""
-    if kind is HttpDataError and isinstance(exception, _PEER_CLOSED):
-        kind = HttpConnectionClosedError
-    return kind(f'{connection.origin.host} at {connection.address}: expected the {what} to go on; '
-                f'got {exception!r}')

@@ -6,7 +6,7 @@ from setuptools import setup
 
 setup(
     name='lowhaio',
-    version='0.1.0',
+    version='0.2.0',
     description='A lightweight asyncio HTTP/1.1 client: one module, one dependency, no tasks',
     long_description=pathlib.Path(__file__).with_name('README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',

@@ -16,6 +16,7 @@ import asyncio
 import collections
 import concurrent.futures
 import contextlib
+import contextvars
 import errno
 import functools
 import gc
@@ -47,6 +48,7 @@ import time
 import types
 import urllib.parse
 import warnings
+import weakref
 import xml.etree.ElementTree
 from random import Random
 from typing import NamedTuple
@@ -409,11 +411,13 @@ def test_public_names_are_these_and_no_others():
     assert public == {
         'Pool', 'streamed', 'buffered', 'empty_async_iterator',
         'HttpError', 'HttpConnectionError', 'HttpDnsError', 'HttpTlsError',
-        'HttpDataError', 'HttpConnectionClosedError', 'HttpHeaderTooLong',
+        'HttpDataError', 'HttpConnectionClosedError', 'HttpStaleConnectionError',
+        'HttpHeaderTooLong', 'Request', 'Close', 'Response', 'ResponseBody',
         'HttpLoggerAdapter', 'get_logger_adapter_default', 'get_resolver_logger_adapter_default',
         'get_nonblocking_sock', 'set_tcp_cork', 'unset_tcp_cork',
         'send_header_tuples_of_bytes', 'send_body_async_gen_bytes', 'send_all', 'timeout'}
-    assert all(inspect.getdoc(getattr(lowhaio, name)) for name in public)
+    types = {'Request', 'Close', 'Response', 'ResponseBody'}    # which the stubs describe
+    assert all(inspect.getdoc(getattr(lowhaio, name)) for name in public - types)
 
 
 @in_loop
@@ -491,7 +495,7 @@ def test_error_classes_are_a_tree(error, base):
 def test_every_numbered_deviation_is_in_the_code_and_in_a_row():
     numbers = set(re.findall(r'^    (D\d) ', lowhaio.__doc__, re.M))
     code = inspect.getsource(lowhaio).removeprefix(f'"""{lowhaio.__doc__}"""')
-    rows = [row[0] for row in REQUEST_TARGETS + HOST_FIELDS + RESPONSES]
+    rows = [row[0] for row in REQUEST_TARGETS + HOST_FIELDS + SIGNED_REQUESTS + RESPONSES]
     assert numbers == set(re.findall(r'\bD\d\b', code)) == set(re.findall(r'\bD\d\b',
         ' '.join(rows)))
 
@@ -596,7 +600,9 @@ PCHAR = (b'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'      
 def checked_request(url, method=b'GET', params=(), headers=(), http_version=b'HTTP/1.1',
                     body=lowhaio.empty_async_iterator):
     """Gives what `request` makes of its arguments."""
-    return lowhaio._checked_request(http_version, method, url, params, headers, body)
+    target, headers, fields, _ = lowhaio._checked_request(
+        http_version, method, url, params, headers, body, (), (), checks_content=False)
+    return target, headers, fields
 
 
 def request_head(url, method=b'GET', params=(), headers=(), http_version=b'HTTP/1.1'):
@@ -612,9 +618,8 @@ REQUEST_TARGETS = [
     ('an empty path before a query is a slash', 'http://a.test?b', (), b'/?b'),
     ('dot segments are not removed', 'http://a.test/b/../c/./', (), b'/b/../c/./'),
     ('slashes are not joined', 'http://a.test//b//', (), b'//b//'),
-    ('characters that a path may hold are kept', "http://a.test/-._~!$&'()*,;=:@/", (),
-     b"/-._~!$&'()*,;=:@/"),
-    ('D2: a bare + in a path is sent as %2B', 'http://a.test/a+b', (), b'/a%2Bb'),
+    ('characters that a path may hold are kept', "http://a.test/-._~!$&'()*+,;=:@/", (),
+     b"/-._~!$&'()*+,;=:@/"),
     ('a + in a query is kept', 'http://a.test/?a+b', (), b'/?a+b'),
     ('escapes are kept in their case', 'http://a.test/%2f%2F%41?%2b%2B', (), b'/%2f%2F%41?%2b%2B'),
     ('a % that begins no escape is encoded', 'http://a.test/%?%', (), b'/%25?%25'),
@@ -643,7 +648,7 @@ REQUEST_TARGETS = [
      b'/?b=1&b=2&c=3'),
     ('params without values are not sent', 'http://a.test/?a', {'b': []}, b'/?a'),
     ('params are encoded', 'http://a.test/', {'b c': 'd+&=%20\xfc\r\n\0'},
-     b'/?b+c=d%2B%26%3D%2520%C3%BC%0D%0A%00'),
+     b'/?b%20c=d%2B%26%3D%2520%C3%BC%0D%0A%00'),
     ('params may be bytes', 'http://a.test/', ((b'b', b'\xff'),), b'/?b=%FF'),
 ]
 
@@ -651,11 +656,32 @@ REQUEST_TARGETS = [
 @pytest.mark.parametrize(('url', 'params', 'target'), [
     pytest.param(*row, id=sentence) for sentence, *row in REQUEST_TARGETS])
 def test_request_target(url, params, target):
-    assert request_head(url, params=params) == b'GET %b HTTP/1.1\r\nhost:a.test\r\n\r\n' % target
+    assert request_head(url, params=params) == b'GET %b HTTP/1.1\r\nhost: a.test\r\n\r\n' % target
+
+
+# (sentence, url, request-target, host field) of a request that carries an AWS signature
+SIGNED_REQUESTS = [
+    ('D1: the port is not in the host field', 'http://a.test:81/', b'/', b'a.test'),
+    ('D2: all but unreserved characters are escaped', "http://a.test/b/-._~!$&'()*+,;=:@",
+     b'/b/-._~%21%24%26%27%28%29%2A%2B%2C%3B%3D%3A%40', b'a.test'),
+    ('D2: a % too, but in the path alone', 'http://a.test/a%41b?c%41+d', b'/a%2541b?c%41+d',
+     b'a.test'),
+]
+
+
+@pytest.mark.parametrize(('url', 'target', 'host'), [
+    pytest.param(*row, id=sentence) for sentence, *row in SIGNED_REQUESTS])
+def test_request_that_carries_an_aws_signature(url, target, host):
+    field = b'Authorization', b'AWS4-HMAC-SHA256 Credential=a'
+    assert request_head(url, headers=(field,)) == (
+        b'GET %b HTTP/1.1\r\nhost: %b\r\nAuthorization: AWS4-HMAC-SHA256 Credential=a\r\n\r\n'
+        % (target, host))
+    assert b':81\r\n' in request_head(
+        'http://a.test:81/', headers=((b'authorization', b'Basic AWS4-HMAC-SHA256'),))
 
 
 @pytest.mark.parametrize(('before', 'kept'), [
-    ('/', set(PCHAR + b'/?#\t%\r\n\0') - {ord('+')}),
+    ('/', set(PCHAR + b'/?#\t%\r\n\0')),
     ('/?', set(PCHAR + b'/?#\t%\r\n\0')),
 ])
 def test_every_character_that_a_target_cannot_hold_is_encoded(before, kept):
@@ -678,10 +704,17 @@ def test_every_character_that_a_target_cannot_hold_is_encoded(before, kept):
 HOST_FIELDS = [
     ('a name is the host', 'http://a.test/', b'a.test', ('http', 'a.test', 80)),
     ('a host has https with port 443', 'https://a.test/', b'a.test', ('https', 'a.test', 443)),
-    ('D1: the port of a URL is not in the host field', 'http://a.test:81/', b'a.test',
+    ('the port of a URL is in the host field', 'http://a.test:81/', b'a.test:81',
      ('http', 'a.test', 81)),
+    ('the port of http is not in the host field', 'http://a.test:80/', b'a.test',
+     ('http', 'a.test', 80)),
+    ('the port of https is not in the host field', 'https://a.test:443/', b'a.test',
+     ('https', 'a.test', 443)),
+    ('the port of the other scheme is in the host field', 'https://a.test:80/', b'a.test:80',
+     ('https', 'a.test', 80)),
     ('a port may be empty', 'https://a.test:/', b'a.test', ('https', 'a.test', 443)),
-    ('a port may be the highest', 'http://a.test:65535', b'a.test', ('http', 'a.test', 65535)),
+    ('a port may be the highest', 'http://a.test:65535', b'a.test:65535',
+     ('http', 'a.test', 65535)),
     ('scheme and host are put into lower case', 'HTTP://A.Test/', b'a.test',
      ('http', 'a.test', 80)),
     ('userinfo is not in the host field', 'http://b:c@a.test/', b'a.test', ('http', 'a.test', 80)),
@@ -694,11 +727,11 @@ HOST_FIELDS = [
     ('a name may have _ and -', 'http://_a-b.test/', b'_a-b.test', ('http', '_a-b.test', 80)),
     ('a name may have 254 characters, the last a dot', f'http://{"a." * 127}/', b'a.' * 127,
      ('http', 'a.' * 127, 80)),
-    ('an IPv4 address is the host', 'http://127.0.0.1:81/', b'127.0.0.1',
+    ('an IPv4 address is the host', 'http://127.0.0.1:81/', b'127.0.0.1:81',
      ('http', '127.0.0.1', 81)),
     ('an IPv6 address is bracketed in the host field', 'http://[::1]/', b'[::1]',
      ('http', '::1', 80)),
-    ('an IPv6 address may have a port', 'http://[::1]:81/', b'[::1]', ('http', '::1', 81)),
+    ('an IPv6 address may have a port', 'http://[::1]:81/', b'[::1]:81', ('http', '::1', 81)),
     ('an IPv6 address may have userinfo before it', 'http://b@[::1]/', b'[::1]',
      ('http', '::1', 80)),
     ('an IPv6 address is put into its shortest form', 'http://[2001:DB8:0:0:0:0:0:1]/',
@@ -709,7 +742,7 @@ HOST_FIELDS = [
 @pytest.mark.parametrize(('url', 'host', 'origin'), [
     pytest.param(*row, id=sentence) for sentence, *row in HOST_FIELDS])
 def test_host_field_and_origin(url, host, origin):
-    assert request_head(url).split(b'\r\n')[1:] == [b'host:' + host, b'', b'']
+    assert request_head(url).split(b'\r\n')[1:] == [b'host: ' + host, b'', b'']
 
     target, _, _ = checked_request(url)
     assert target.key == origin
@@ -724,7 +757,9 @@ def test_logged_url_has_no_userinfo():
 
 @pytest.mark.parametrize('url', [
     'http://user:secret@a.test/\n', 'http://user:secret@a[::1]/', 'ftp://user:secret@a.test/',
-    'http://user:secret@/', 'http://user:secret@a b.test/', 'http://user:secret@a.test:x/'])
+    'http://user:secret@/', 'http://user:secret@a b.test/', 'http://user:secret@a.test:x/',
+    'http://user:secret/word@a.test/', 'http://user:secret#word@a.test/',
+    'http://user:secret?word@a.test/', 'http://[user:secret@a.test/', ' http://secret@a.test/'])
 def test_userinfo_of_a_refused_url_is_not_told(url):
     with pytest.raises(lowhaio.HttpConnectionError) as caught:
         checked_request(url)
@@ -732,25 +767,28 @@ def test_userinfo_of_a_refused_url_is_not_told(url):
 
 
 @pytest.mark.parametrize(('headers', 'lines'), [
-    pytest.param((), [b'host:a.test'], id='the host field alone is added'),
+    pytest.param((), [b'host: a.test'], id='the host field alone is added'),
     pytest.param([(b'B', b'1'), (b'a', b' 2 '), (b'B', b'')],
-                 [b'host:a.test', b'B:1', b'a: 2 ', b'B:'],
+                 [b'host: a.test', b'B: 1', b'a:  2 ', b'B: '],
                  id='fields are sent in their order and case, after host'),
-    pytest.param(((b'a', b'1'), (b'hOsT', b'b:81')), [b'a:1', b'hOsT:b:81'],
+    pytest.param(((b'a', b'1'), (b'hOsT', b'b:81')), [b'a: 1', b'hOsT: b:81'],
                  id='host is not added if it is given in any case'),
-    pytest.param(iter([(b'a', b'1')]), [b'host:a.test', b'a:1'],
+    pytest.param(iter([(b'a', b'1')]), [b'host: a.test', b'a: 1'],
                  id='fields may come from an iterator'),
-    pytest.param({b'a': b'1'}.items(), [b'host:a.test', b'a:1'],
+    pytest.param({b'a': b'1'}.items(), [b'host: a.test', b'a: 1'],
                  id='fields may be items of a dict'),
-    pytest.param([(b'host', b'')], [b'host:'], id='an empty host is one'),
+    pytest.param([(b'host', b'')], [b'host: '], id='an empty host is one'),
     pytest.param([(b'a', b'\t' + bytes(range(32, 127)) + bytes(range(128, 256)))],
-                 [b'host:a.test', b'a:\t' + bytes(range(32, 127)) + bytes(range(128, 256))],
+                 [b'host: a.test', b'a: \t' + bytes(range(32, 127)) + bytes(range(128, 256))],
                  id='values may hold all but control characters'),
 ])
 def test_header_section(headers, lines):
     expected = b'\r\n'.join([b'POST / HTTP/1.0', *lines, b'', b''])
     assert request_head('http://a.test/', b'POST', (), headers, b'HTTP/1.0') == expected
 
+
+BAD_PORT = r'a port from 1 to 65535; got none of these digits$'
+BAD_HOST = 'beside the brackets|with a valid host'    # as urlsplit leaves it to the module or not
 
 # (sentence, what _checked_request is given beside the defaults, text of the ValueError)
 REFUSED = [
@@ -777,49 +815,63 @@ REFUSED = [
     ('a host must not be as long as takes long to encode',
      {'url': 'http://' + ''.join(map(chr, range(0x4e00, 0x4e00 + 20000))) + '/'},
      'host of at most 254 characters; got 20000'),
-    ('a scheme must be http or https', {'url': 'ftp://a.test/'}, "http or https; got 'ftp'"),
-    ('a scheme must not be missing', {'url': 'a.test/'}, "http or https; got ''"),
-    ('a host must not be missing', {'url': 'http:///a'}, "with a host; got ''"),
-    ('a host must follow slashes', {'url': 'http:a.test/'}, "with a host; got ''"),
-    ('a host must not be a port alone', {'url': 'http://:80/'}, "with a host; got ''"),
-    ('a host must not be userinfo alone', {'url': 'http://a.test@/'}, "with a host; got ''"),
-    ('a host must not hold a space', {'url': 'http://a b/'}, "with a host; got 'a b'"),
-    ('a host must not hold a tab', {'url': 'http://a\tb/'}, "with a host; got 'a%09b'"),
-    ('a host must not hold an escape', {'url': 'http://a%2e/'}, "with a host; got 'a%2e'"),
+    ('a scheme must be http or https', {'url': 'ftp://a.test/'}, "http or https; got 'ftp:"),
+    ('a scheme must not be missing', {'url': 'a.test/'}, "http or https; got 'a.test/'"),
+    ('a host must not be missing', {'url': 'http:///a'}, "with a host; got 'http:///a'"),
+    ('a host must follow slashes', {'url': 'http:a.test/'}, "with a host; got 'http:///a.test/'"),
+    ('a host must not be a port alone', {'url': 'http://:80/'}, "with a host; got 'http://:80/'"),
+    ('a host must not be userinfo alone', {'url': 'http://a.test@/'}, "with a host; got '/'"),
+    ('a host must not hold a space', {'url': 'http://a b/'}, "with a host; got 'http://a b/'"),
+    ('a host must not hold a tab', {'url': 'http://a\tb/'}, "with a host; got 'http://a%09b/'"),
+    ('a host must not hold an escape', {'url': 'http://a%2e/'}, "with a host; got 'http://a%2e/'"),
+    ('a host must not hold a letter that IDNA 2003 replaces', {'url': 'http://fa\xdf.test/'},
+     'another name by some: give it in punycode'),
+    ('a host must not hold a final sigma', {'url': 'http://\u03bb\u03c2.test/'}, 'in punycode'),
+    ('a host must not hold a joiner', {'url': 'http://a\u200db.test/'}, 'in punycode'),
+    ('a host must not hold a non-joiner', {'url': 'http://a\u200cb.test/'}, 'in punycode'),
+    ('a URL must not have a space before it', {'url': ' http://a.test/'}, 'spaces around it'),
+    ('a URL must not have a space behind it', {'url': 'http://a.test/ '}, 'spaces around it'),
     ('a host must not hold a backslash', {'url': 'http://a\\b/'}, 'with a host'),
     ('a host must not hold an empty label', {'url': 'http://a..test/'}, 'label'),
     ('a host must not hold a label of 64 bytes', {'url': f'http://{"a" * 64}.test/'}, 'label'),
-    ('a host must not normalise to other parts', {'url': 'http://a\u2100b/'}, 'NFKC'),
-    ('brackets must close', {'url': 'http://[::1/'}, 'IPv6'),
-    ('brackets must hold an address', {'url': 'http://[a.test]/'}, 'address|parts'),
-    ('brackets must not hold an IPv4 address', {'url': 'http://[127.0.0.1]/'}, 'bracket|parts'),
+    ('a host must not normalise to other parts', {'url': 'http://a\u2100b/'}, 'with a valid host'),
+    ('brackets must close', {'url': 'http://[::1/'}, 'with a valid host'),
+    ('brackets must hold an address', {'url': 'http://[a.test]/'}, 'in the brackets|a valid host'),
+    ('brackets must not hold an IPv4 address', {'url': 'http://[127.0.0.1]/'},
+     'in the brackets|a valid host'),
+    ('brackets must not hold an address of the future', {'url': 'http://[v1.a]/'},
+     "in the brackets of url; got 'v1.a'"),
     ('brackets must not hold a zone', {'url': 'http://[fe80::1%25eth0]/'}, 'without a zone'),
-    ('nothing may precede brackets', {'url': 'http://a.test[::1]/'}, 'beside the brackets|IPv6'),
+    ('nothing may precede brackets', {'url': 'http://a.test[::1]/'}, BAD_HOST),
     ('nothing but a port may follow brackets', {'url': 'http://[::1]a.test/'},
-     'beside the brackets|IPv6'),
+     BAD_HOST),
     ('a bracket must not stand for a port', {'url': 'http://[::1]:]/'}, 'beside the brackets'),
     ('brackets must not be in userinfo', {'url': 'http://b[::1]@a.test/'},
-     'beside the brackets|IPv6'),
-    ('a port must be a number', {'url': 'http://a.test:b/'}, "[Pp]ort.*'b'"),
-    ('a port must have no sign', {'url': 'http://a.test:+80/'}, 'Port'),
-    ('a port must have no minus', {'url': 'http://a.test:-1/'}, 'Port'),
-    ('a port must have no underscore', {'url': 'http://a.test:8_0/'}, 'Port'),
-    ('a port must have no space', {'url': 'http://a.test: 80/'}, 'Port'),
-    ('a port must have ASCII digits', {'url': 'http://a.test:\u0668\u0660/'}, 'Port'),
-    ('a port must not be 0', {'url': 'http://a.test:0/'}, 'port from 1 to 65535; got 0'),
-    ('a port must not be 65536', {'url': 'http://a.test:65536/'}, '[Pp]ort'),
+     BAD_HOST),
+    ('a port must be a number', {'url': 'http://a.test:b/'}, BAD_PORT),
+    ('a port must have no sign', {'url': 'http://a.test:+80/'}, BAD_PORT),
+    ('a port must have no minus', {'url': 'http://a.test:-1/'}, BAD_PORT),
+    ('a port must have no underscore', {'url': 'http://a.test:8_0/'}, BAD_PORT),
+    ('a port must have no space', {'url': 'http://a.test: 80/'}, BAD_PORT),
+    ('a port must have ASCII digits', {'url': 'http://a.test:\u0668\u0660/'}, BAD_PORT),
+    ('a port must not be 0', {'url': 'http://a.test:0/'}, BAD_PORT),
+    ('a port must not be 65536', {'url': 'http://a.test:65536/'}, BAD_PORT),
 
-    ('params must be what urlencode takes', {'params': 5}, 'sequence|object'),
-    ('params must be pairs', {'params': 'a=b'}, 'sequence|object'),
-    ('params must be UTF-8', {'params': {'a': '\ud800'}}, 'surrogates'),
-    ('params with many values must be UTF-8', {'params': {'a': ['\ud800']}}, 'surrogates'),
+    ('params must be what urlencode takes', {'params': 5}, 'as pairs or a mapping; got int'),
+    ('params must be pairs', {'params': 'a=b'}, 'as pairs or a mapping; got str'),
+    ('params must not be missing', {'params': None}, 'as pairs or a mapping; got NoneType'),
+    ('params must be UTF-8', {'params': {'a': '\ud800'}}, 'pairs or a mapping; got dict'),
+    ('params with many values must be UTF-8', {'params': {'a': ['\ud800']}},
+     'or a mapping; got dict'),
 
-    ('fields must be iterable', {'headers': 5}, 'not iterable'),
-    ('fields must not be missing', {'headers': None}, 'not iterable'),
+    ('fields must be iterable', {'headers': 5}, 'headers as pairs of bytes; got 5'),
+    ('fields must not be missing', {'headers': None}, 'headers as pairs of bytes; got None'),
     ('fields must not be a dict', {'headers': {b'accept': b'*/*'}}, r'pass its \.items\(\)$'),
-    ('fields must not be names alone', {'headers': [b'accept']}, 'as pairs of bytes; got bytes$'),
+    ('fields must not be names alone', {'headers': [b'accept']},
+     r'got b.accept.: is it one pair, to be written as \(\(name, value\),\)\?$'),
+    ('fields must not be one pair', {'headers': (b'ab', b'cd')}, r'got b.ab.: is it one pair'),
     ('fields must not be triples', {'headers': [(b'a', b'b', b'c')]},
-     'as pairs of bytes; got tuple$'),
+     'as pairs of bytes; got tuple of 3$'),
     ('fields must not be numbers', {'headers': [5]}, 'as pairs of bytes; got int$'),
     ('a field name must be bytes', {'headers': [('a', b'b')]},
      "pairs of bytes; got 'a' with .* bytes$"),
@@ -908,8 +960,8 @@ async def test_refused_request_opens_nothing_and_does_not_start_its_body():
         pytest.fail('a refused request has called its body')
 
     for http_version in (b'HTTP/1.1', b'HTTP/1.0'):
-        async with pool(get_dns_resolver=get_resolver, get_sock=None,
-                http_version=http_version) as request:
+        async with pool(get_dns_resolver=get_resolver, get_sock=pytest.fail,
+                        http_version=http_version) as request:
             for _, given, text in REFUSED:
                 given = {'method': b'GET', 'url': 'http://127.0.0.1/', 'body': body, **given}
                 if given.pop('http_version', b'HTTP/1.1') != http_version:
@@ -927,8 +979,8 @@ def test_every_byte_is_part_of_a_token_or_is_refused(before, after):
             with contextlib.suppress(lowhaio.HttpConnectionError):
                 heads.append(request_head('http://a.test/', **given))
         assert heads == ([] if number not in TCHAR else [
-            b'%b / HTTP/1.1\r\nhost:a.test\r\n\r\n' % token,
-            b'GET / HTTP/1.1\r\nhost:a.test\r\n%b:\r\n\r\n' % token])
+            b'%b / HTTP/1.1\r\nhost: a.test\r\n\r\n' % token,
+            b'GET / HTTP/1.1\r\nhost: a.test\r\n%b: \r\n\r\n' % token])
 
 
 @hypothesis.settings(max_examples=300, deadline=None, database=None, derandomize=True)
@@ -951,8 +1003,8 @@ def test_whatever_is_sent_has_its_lines_and_no_others(url, params, method, heade
     assert b'\r' not in head.replace(b'\r\n', b'')
     assert b'\0' not in head
     is_host_given = any(name.lower() == b'host' for name, _ in headers)
-    assert lines == [*[b'host:a.test'] * (not is_host_given),
-        *[b'%b:%b' % field for field in headers], b'', b'']
+    assert lines == [*[b'host: a.test'] * (not is_host_given),
+        *[b'%b: %b' % field for field in headers], b'', b'']
 
 
 # (sentence, http_version, fields, the fields that frame the request)
@@ -1025,8 +1077,8 @@ def chunked(content, *lines):
 CONTINUE = b'HTTP/1.1 100 Continue\r\n\r\n'
 NOT_A_STATUS_LINE = malformed('expected a status line')
 NOT_A_FIELD_LINE = malformed('expected a field line; got')
-BROKEN_LINE = malformed('lines that end in CRLF, without other CR, LF and NUL; got')
-NOT_A_LENGTH = malformed('expected content-length as one number; got')
+BROKEN_LINE = malformed('lines that end in CRLF or LF, without other CR and NUL; got')
+NOT_A_LENGTH = malformed('expected content-length as one number of at most 18 digits; got')
 NOT_THAT_CODING = malformed(
     'expected transfer-encoding chunked, without content-length, in HTTP/1.1; got')
 NOT_A_CHUNK_SIZE = malformed('expected a chunk size; got')
@@ -1063,7 +1115,12 @@ RESPONSES = [
     ('a status line must not come after an empty line', b'GET', b'\r\n' + OK, NOT_A_STATUS_LINE),
     ('what is no status line is found before its end', b'GET', b'SSH-2.0', NOT_A_STATUS_LINE),
     ('an empty line is found before its end, and is not said to be TLS', b'GET', b'\r\n',
-     malformed(r"expected a status line; got b'\\r(\\n)?'$")),
+     malformed('expected a status line; got an empty line$')),
+    ('an empty line before a response is told as one', b'GET', b'\r\n' + OK,
+     malformed('expected a status line.*; got an empty line$')),
+    ('the settings of HTTP/2 are told as that', b'GET',
+     bytes.fromhex('000012040000000000000300000080000400010000000500ffffff'),
+     malformed('expected a status line; got ')),
     ('what is no status line is quoted in part', b'GET', b'x' * 81,
      malformed(r"expected a status line; got b'x+'(\.\.\.)?$")),
 
@@ -1074,12 +1131,13 @@ RESPONSES = [
      Gives(b'200', b'ok')),
     ('an interim response has no content, even if it says so', b'GET',
      reply(b'content-length: 2', status=b'HTTP/1.1 102 Processing') + OK, Gives(b'200', b'ok')),
-    ('64 interim responses are skipped', b'GET', CONTINUE * 64 + OK, Gives(b'200', b'ok')),
+    ('hundreds of interim responses are skipped', b'GET', CONTINUE * 600 + OK,
+     Gives(b'200', b'ok')),
     ('D9: HTTP/1.2 is refused', b'GET', reply(status=b'HTTP/1.2 200 OK'), NOT_A_STATUS_LINE),
     ('D8: gzip before chunked is refused', b'GET', reply(b'transfer-encoding: gzip, chunked'),
      malformed('expected transfer-encoding chunked')),
-    ('D7: the 65th interim response is refused', b'GET', CONTINUE * 65,
-     malformed('expected a final response after 64 interim ones; got another')),
+    ('D7: interim responses above the limit in all are refused', b'GET', CONTINUE * 5 + OK,
+     (lowhaio.HttpHeaderTooLong, 'interim responses of at most 100 bytes in all; got more'), 100),
     ('an interim response must be well-formed', b'GET', reply(b'a', status=b'HTTP/1.1 100 x') + OK,
      NOT_A_FIELD_LINE),
     ('what follows an interim response must be one', b'GET', CONTINUE + b'ok', NOT_A_STATUS_LINE),
@@ -1137,7 +1195,7 @@ RESPONSES = [
                    b'\xffa: b', b'\xc3\xbc: b', b'a\x0b: b', b'\x0ba: b', b'\xa0a: b', b'a=b',
                    b'HTTP/1.1 200 OK')],
     *[(f'a header section must not hold a lone {byte!r}{where}', b'GET', raw, BROKEN_LINE)
-      for byte in (b'\r', b'\n', b'\0')
+      for byte in (b'\r', b'\0')
       for where, raw in (
           ('', reply(b'content-length: 2', b'a: b%bc: d' % byte, content=b'ok')),
           (' at the end of a line', reply(b'content-length: 2', b'a: b' + byte, content=b'ok')),
@@ -1147,10 +1205,23 @@ RESPONSES = [
           (' in a folded line', reply(b'a: b', b' c%bd' % byte, b'content-length: 2',
            content=b'ok')),
           (' before its end', b'HTTP/1.1 200 OK\r\n%ba' % byte))],
-    ('lines must not end in LF alone', b'GET', b'HTTP/1.1 200 OK\ncontent-length: 2\n\nok',
-     BROKEN_LINE),
-    ('the last line must not end in LF alone', b'GET',
-     b'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\nok', BROKEN_LINE),
+    ('lines may end in LF alone', b'GET',
+     b'HTTP/1.1 200 OK\ncontent-length: 2\na: b\n c\n\nok',
+     Gives(b'200', b'ok', headers=((b'content-length', b'2'), (b'a', b'b c')))),
+    ('the last line may end in LF alone', b'GET',
+     b'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\nok', Gives(
+         b'200', b'ok', headers=((b'content-length', b'2'),))),
+    ('the empty line alone may end in CRLF', b'GET',
+     b'HTTP/1.1 200 OK\ncontent-length: 6\n\r\n\r\n\r\nok', Gives(
+         b'200', b'\r\n\r\nok', headers=((b'content-length', b'6'),))),
+    ('content may hold what ends a header section', b'GET',
+     b'HTTP/1.1 200 OK\r\ncontent-length: 6\n\na\r\n\r\nb', Gives(
+         b'200', b'a\r\n\r\nb', headers=((b'content-length', b'6'),))),
+    ('a script may end the section with LF alone, and its content with the connection', b'GET',
+     b'HTTP/1.1 200 OK\r\nContent-Type: text/plain\n\nhello\n', until_close(
+         b'200', b'hello\n', headers=((b'content-type', b'text/plain'),))),
+    ('a lone LF in a name parts a line that is none', b'GET', reply(b'a\nb: c'),
+     NOT_A_FIELD_LINE),
     ('a lone CR and a lone LF do not make a pair', b'GET',
      reply(b'content-length: 2', b'a: b\rc\nd', content=b'ok'), BROKEN_LINE),
     ('lines must not end in CR CR LF', b'GET', b'HTTP/1.1 200 OK\r\ncontent-length: 0\r\r\n\r\n',
@@ -1198,7 +1269,7 @@ RESPONSES = [
                     b'9' * 5000)],
     ('a bad length is quoted in part', b'GET',
      reply(b'content-length: ' + b'9' * 81, content=b'ok'),
-     malformed(r"one number; got b'9{80}'\.\.\.$")),
+     malformed(r"one number of at most 18 digits; got b'9{80}'\.\.\.$")),
 
     # Transfer-encoding, RFC 9112 6.3 rules 3 and 4.
     ('chunked content has the length that its chunks have', b'GET',
@@ -1259,7 +1330,7 @@ RESPONSES = [
      Gives(b'304', b'')),
     ('a 304 has no content, whatever its coding says', b'GET',
      reply(b'transfer-encoding: chunked', status=b'HTTP/1.1 304 x'),
-     Gives(b'304', b'')),
+     Gives(b'304', b'', kept=0)),       # since content may follow it all the same
     ('a 304 has no content without either', b'GET', reply(status=b'HTTP/1.1 304 x'),
      Gives(b'304', b'')),
     ('a 204 has no content', b'DELETE', reply(status=b'HTTP/1.1 204 x'), Gives(b'204', b'')),
@@ -1289,12 +1360,19 @@ RESPONSES = [
      until_close(b'200', b'ok')),
     ('a keep-alive field leaves it at that', b'GET',
      reply(b'keep-alive: timeout=5', content=b'ok'), until_close(b'200', b'ok')),
-    ('D4: without length and coding, but with keep-alive, there is no content', b'GET',
+    ('D4: without length and coding, but with keep-alive, DELETE has no content', b'DELETE',
      reply(b'connection: keep-alive'),
      Gives(b'200', b'')),
+    ('without keep-alive, DELETE has content that ends with the connection', b'DELETE',
+     reply(content=b'ok'), until_close(b'200', b'ok')),
+    ('with keep-alive, content ends with the connection all the same', b'GET',
+     reply(b'connection: keep-alive', content=b'ok'), until_close(b'200', b'ok')),
+    ('with keep-alive in HTTP/1.0 too', b'GET',
+     reply(b'connection: keep-alive', status=b'HTTP/1.0 200 OK', content=b'ok'),
+     until_close(b'200', b'ok')),
     ('a close beside the keep-alive wins: the content ends with the connection', b'GET',
      reply(b'connection: keep-alive, close', content=b'ok'), until_close(b'200', b'ok')),
-    ('D4: keep-alive may be in a list, in any case, in HTTP/1.0', b'GET',
+    ('D4: keep-alive may be in a list, in any case, in HTTP/1.0', b'DELETE',
      reply(b'Connection: a', b'connection: b ,\tKeep-Alive', status=b'HTTP/1.0 200 OK'),
      Gives(b'200', b'')),
 
@@ -1346,11 +1424,13 @@ RESPONSES = [
      Gives(b'200', b'', leftover=b'\r\n')),
     *[(f'a trailer section must not hold {line!r}', b'GET',
       chunked(b'2\r\nok\r\n0\r\n%b\r\n\r\n' % line), NOT_A_FIELD_LINE)
-      for line in (b'a', b' a: b', b'a : b', b': b', b'a: b\r\nc', b'0')],
+      for line in (b'a', b' a: b', b'a : b', b': b', b'a: b\r\nc', b'0', b'a: b\nc')],
     *[(f'a trailer section must not be {section!r}', b'GET', chunked(b'0\r\n' + section),
       BROKEN_LINE)
-      for section in (b'\n', b'a: b\n\n', b'a: b\r\n\n', b'a: b\rc: d\r\n\r\n',
-          b'a: b\nc: d\r\n\r\n', b'a: \0\r\n\r\n', b'\0', b'\ra')],
+      for section in (b'a: b\rc: d\r\n\r\n', b'a: \0\r\n\r\n', b'\0', b'\ra')],
+    *[(f'a trailer section may be {section!r}', b'GET', chunked(b'0\r\n' + section + b'HTTP'),
+       Gives(b'200', b'', headers=((b'transfer-encoding', b'chunked'),), leftover=b'HTTP'))
+      for section in (b'\n', b'a: b\n\n', b'a: b\r\n\n', b'a: b\nc: d\r\n\r\n')],
 
     # Limits: the header section of the first rows has 100 and 101 bytes, and so on.
     ('a header section may have as many bytes as the limit', b'HEAD', reply(b'a: %076d' % 0),
@@ -1360,9 +1440,11 @@ RESPONSES = [
     ('an unfinished header section must leave room for its end', b'HEAD',
      reply(b'a: %077d' % 0)[:100],
      too_long('header section', 100), 100),
-    ('each interim response may have as many bytes as the limit', b'HEAD',
-     reply(b'a: %076d' % 0, status=b'HTTP/1.1 100 OK') * 3 + reply(b'a: %076d' % 0),
+    ('an interim response may have as many bytes as the limit', b'HEAD',
+     reply(b'a: %076d' % 0, status=b'HTTP/1.1 100 OK') + reply(b'a: %076d' % 0),
      Gives(b'200', b''), 100),
+    ('interim responses may have as many bytes in all as the limit', b'HEAD',
+     CONTINUE * 4 + reply(b'a: %076d' % 0), Gives(b'200', b''), 100),
     ('an interim response must not have one byte more', b'HEAD',
      reply(b'a: %077d' % 0, status=b'HTTP/1.1 100 OK') + reply(), too_long('header section', 100),
      100),
@@ -1444,8 +1526,7 @@ def read_response(method, pieces, limit=16384, chunks=None):
 def received_head(receive, limit):
     """Runs receive_head on what `receive` gives."""
     connection = types.SimpleNamespace(
-        receive=receive, unparsed=b'', interim_responses=0, head_limit=limit,
-        origin=types.SimpleNamespace(host='a.test'), address='127.0.0.1')
+        receive=receive, unparsed=b'', interim_bytes=0, head_limit=limit)
     connection.parse_head = functools.partial(lowhaio._Connection.parse_head, connection)
     return returned(lowhaio._Connection.receive_head(connection))
 
@@ -1546,6 +1627,10 @@ def test_damaged_response_means_the_same_however_it_is_split(method, raw, expect
         assert all(one == meanings[0] for one in meanings)
 
 
+INTERIM_TOO_LONG = (
+    lowhaio.HttpHeaderTooLong, 'interim responses of at most 1000 bytes in all; got more')
+
+
 @pytest.mark.parametrize(('start', 'piece', 'error', 'text'), [
     pytest.param(b'HTTP/1.1 200 OK', b'a', *too_long('header section', 1000), id='a status line'),
     pytest.param(b'HTTP/1.1 200 OK\r\na:', b'a', *too_long('header section', 1000),
@@ -1557,10 +1642,10 @@ def test_damaged_response_means_the_same_however_it_is_split(method, raw, expect
     pytest.param(b'HTTP/1.1 200 OK\r\na:b\r\n', b' c\r\n', *too_long('header section', 1000),
                  id='folded lines'),
     pytest.param(b'', b'\r\n', *NOT_A_STATUS_LINE, id='empty lines'),
-    pytest.param(b'', CONTINUE, *malformed('after 64 interim ones; got another'),
+    pytest.param(b'', CONTINUE, *INTERIM_TOO_LONG,
                  id='interim responses'),
     pytest.param(b'', CONTINUE * 40 + b'HTTP/1.1 103 Early Hints\r\na:b\r\n\r\n' * 40,
-                 *malformed('after 64 interim ones; got another'),
+                 *INTERIM_TOO_LONG,
                  id='interim responses in one piece'),
     pytest.param(chunked(b''), b'0', *NOT_A_CHUNK_SIZE, id='zeros of a chunk size'),
     pytest.param(chunked(b'1'), b' ', *too_long('chunk-size line', 1000),
@@ -2002,8 +2087,7 @@ def responses(draw):
         fields.append((b'transfer-encoding', coding, coding))
     if framing == 'kept':
         options = [*[option for option in options if option.lower() != b'close'], b'keep-alive']
-    if framing == 'close':
-        options = [option for option in options if option.lower() != b'keep-alive']
+        method = b'DELETE' if method != b'HEAD' else method
     if framing != 'chunked' and one_of((False, False, True)):
         fields.append((b'transfer-encoding', b'identity', b'identity'))
     for option in options:
@@ -2038,7 +2122,7 @@ def responses(draw):
     options = [option.lower() for option in options]
     persists = b'close' not in options and (version == b'HTTP/1.1' or b'keep-alive' in options)
     is_kept = persists and not is_until_close and not (
-        code == b'204' and any(name == b'transfer-encoding' for name, _, _ in fields))
+        code in (b'204', b'304') and any(name == b'transfer-encoding' for name, _, _ in fields))
     headers = tuple((name.lower(), value) for name, value, _ in fields)
     return method, raw + leftover, GeneratedMeaning(
         code, headers, content, leftover, is_until_close, seconds if is_kept else 0)
@@ -2145,9 +2229,9 @@ def test_generated_mutations_give_what_was_sent_or_an_error(response, cuts, limi
         codings = [value.lower() for name, value in whole.headers if name == b'transfer-encoding']
         if codings == [b'chunked'] and not whole.is_until_close and content:
             assert b'content-length' not in dict(whole.headers)
-            assert message.endswith(b'\r\n')
+            assert message.endswith(b'\n')
         else:
-            assert message.endswith(b'\r\n\r\n' + content)
+            assert re.search(rb'\n\r?\n%b\Z' % re.escape(content), message)
         for name, value in whole.headers:
             assert lowhaio._TOKEN.fullmatch(name)
             assert name == name.lower()
@@ -2634,7 +2718,10 @@ async def test_idle_connection_has_one_timer_and_a_closed_one_none():
 
 
 @in_loop
-async def test_origins_are_forgotten_with_their_last_connection():
+async def test_origins_are_forgotten_but_for_the_last_ones(monkeypatch):
+    """Those with an address literal with their last connection."""
+    monkeypatch.setattr(lowhaio, '_CACHE_SIZE', 5)
+
     def count():
         gc.collect()
         return sum(type(thing) is lowhaio._Origin for thing in gc.get_objects())
@@ -2644,7 +2731,8 @@ async def test_origins_are_forgotten_with_their_last_connection():
             pool(get_dns_resolver=Resolver(['127.0.0.1']), keep_alive_timeout=0) as request:
         for number in range(20):
             await get(request, f'http://{number}.test:{server.port}/')
-        assert count() == before
+            await get(request, server.url)
+        assert count() == before + 5
 
 
 @in_loop
@@ -2693,7 +2781,7 @@ async def test_connection_is_kept_only_if_both_sides_persist(version, sent, answ
     async with Server(handler) as server, pool(get_sock=socks, http_version=version) as request:
         assert (await get(request, server.url, headers=sent))[2] == b'ok'
         assert socks.open() == [is_kept]
-        assert heads[0].startswith(b'GET / %b\r\nhost:127.0.0.1\r\n' % version)
+        assert heads[0].startswith(b'GET / %b\r\nhost: 127.0.0.1:' % version)
 
 
 @pytest.mark.parametrize(('method', 'response'), [
@@ -2775,7 +2863,7 @@ async def test_response_body_iterated_by_two_tasks_fails():
         await asyncio.sleep(0)
         with failing(lowhaio.HttpDataError, 'or that another task is reading'):
             await anext(body)
-        with pytest.raises(lowhaio.HttpConnectionClosedError, match='closed while bytes were'):
+        with failing(lowhaio.HttpDataError, 'closed while another task was reading'):
             await first
 
 
@@ -2840,7 +2928,8 @@ async def test_close_ends_what_is_idle_and_lets_what_is_in_use_end():
 # Addresses: which of them a request may use.
 
 @in_loop
-async def test_changed_record_takes_a_new_connection_and_closes_the_old_one():
+async def test_changed_record_takes_a_new_connection_and_closes_the_old_one(monkeypatch):
+    monkeypatch.setattr(lowhaio, '_MIN_TTL', 0)
     socks = Socks()
     async with servers(answering(OK), answering(OK)) as (old, new), \
             Dns({'a.test': ['127.0.0.1']}, ttl=0) as dns, \
@@ -2860,7 +2949,8 @@ async def test_changed_record_takes_a_new_connection_and_closes_the_old_one():
 
 
 @in_loop
-async def test_connection_at_an_address_withdrawn_while_in_use_is_not_kept():
+async def test_connection_at_an_address_withdrawn_while_in_use_is_not_kept(monkeypatch):
+    monkeypatch.setattr(lowhaio, '_MIN_TTL', 0)
     halves, socks = Halves(), Socks()
     resolver = Resolver(['127.0.0.1'])
     async with servers(halves, answering(OK)) as (old, new), \
@@ -2876,7 +2966,8 @@ async def test_connection_at_an_address_withdrawn_while_in_use_is_not_kept():
 
 
 @in_loop
-async def test_resolver_without_expires_at_is_asked_for_every_request():
+async def test_resolver_without_expires_at_is_asked_for_every_request(monkeypatch):
+    monkeypatch.setattr(lowhaio, '_MIN_TTL', 0)
     resolver = Resolver(['127.0.0.1'])
     async with Server(answering(OK)) as server, pool(get_dns_resolver=resolver) as request:
         for _ in range(3):
@@ -2893,7 +2984,8 @@ async def test_resolver_may_give_any_iterable():
 
 
 @in_loop
-async def test_addresses_are_kept_until_the_first_of_them_expires():
+async def test_addresses_are_kept_until_the_first_of_them_expires(monkeypatch):
+    monkeypatch.setattr(lowhaio, '_MIN_TTL', 0)
     loop = asyncio.get_running_loop()
     resolver = Resolver(lambda: [Address('127.0.0.1', loop.time() + 9),
                                  Address('127.0.0.2', loop.time() + 0.2)])
@@ -2935,8 +3027,9 @@ async def test_all_refusing_addresses_are_named():
     with reserved(*hosts) as port:
         async with pool(get_dns_resolver=Resolver(hosts), get_sock=socks) as request:
             with failing(lowhaio.HttpConnectionError,
-                         f'^a.test: expected a connection; got 127.0.0.1 port {port}: Connection'
-                         f'RefusedError.*, 127.0.0.2 port {port}: ConnectionRefusedError',
+                         f'^a.test:{port}: expected a connection; got '
+                         f'127.0.0.1 port {port}: ConnectionRefusedError.*, '
+                         f'127.0.0.2 port {port}: ConnectionRefusedError',
                          ConnectionRefusedError):
                 await request(b'GET', f'http://a.test:{port}/')
             assert socks.open() == [False, False]
@@ -2958,17 +3051,18 @@ def never_answering(*hosts, port):
 
 @pytest.mark.parametrize(('settings', 'seconds'), [({}, 30), ({'connect_timeout': 4}, 4)])
 @in_loop
-async def test_connect_timeout_is_shared_by_the_addresses(settings, seconds):
+async def test_addresses_are_tried_side_by_side_until_connect_timeout(settings, seconds):
     socks, hosts = Socks(), ['127.0.0.1', '127.0.0.2', '127.0.0.3']
     with reserved(*hosts) as port, never_answering(*hosts, port=port):
         async with pool(get_dns_resolver=Resolver(hosts), get_sock=socks, **settings) as request:
             with Clock(asyncio.get_running_loop()) as clock:
                 task = asyncio.create_task(request(b'GET', f'http://a.test:{port}/'))
-                for count in (1, 2, 3):
+                for count, wait in ((1, 0.25), (2, 0.25), (3, seconds - 0.5)):
                     await until(lambda: len(socks) == count and clock.left())   # noqa: B023
                     timer, = clock.left()
-                    assert timer.when() - clock.now == pytest.approx(seconds / 3)
-                    await clock.forward(timer.when() - clock.now)
+                    assert timer.when() - clock.now == pytest.approx(wait)
+                    assert socks.open() == [True] * count
+                    await clock.forward(wait)
                 with failing(lowhaio.HttpConnectionError, 'got 127.0.0.1 port .*TimeoutError.*, '
                              '127.0.0.2 port .*TimeoutError', asyncio.TimeoutError):
                     await task
@@ -3063,7 +3157,7 @@ async def test_name_that_is_not_resolved_is_a_dns_error_and_the_task_as_before(
     started = []
     async with Dns({'a.test': record}, seconds=0.02) as dns, \
             pool(get_dns_resolver=dns.get_resolver) as request:
-        with failing(lowhaio.HttpDnsError, '^a.test: expected A records; ' + text, cause):
+        with failing(lowhaio.HttpDnsError, r'^a.test:80: expected A records; ' + text, cause):
             await request(b'GET', 'http://a.test/', body=started.append)
         assert started == []
 
@@ -3071,7 +3165,7 @@ async def test_name_that_is_not_resolved_is_a_dns_error_and_the_task_as_before(
 @in_loop
 async def test_answer_without_addresses_is_a_dns_error():
     async with pool(get_dns_resolver=Resolver([])) as request:
-        with failing(lowhaio.HttpDnsError, '^a.test: expected A records; got none'):
+        with failing(lowhaio.HttpDnsError, '^a.test:80: expected A records; got none'):
             await request(b'GET', 'http://a.test/')
 
 
@@ -3206,8 +3300,6 @@ class Receiving:
                  id='Other bytes-likes.'),
     pytest.param([array.array('I', [1, 2]), b'END'], (b'content-length', b'11'),
                  array.array('I', [1, 2]).tobytes() + b'END', id='Items of 4 bytes.'),
-    pytest.param([b'whatever', b'END'], (b'transfer-encoding', b'chunked'), b'whateverEND',
-                 id='A transfer-encoding is the affair of the caller.'),
 ])
 @in_loop
 async def test_request_body_is_sent_as_it_is_and_closed(chunks, field, content):
@@ -3275,14 +3367,17 @@ async def test_request_body_that_fails(body, length, kind, text, cause, content)
 
 
 @pytest.mark.parametrize(('content', 'length', 'args', 'text', 'cause', 'sent'), [
-    (b'abcd', b'3', (), 'expected 3 more bytes of the request body, .*; got 4', None, b''),
-    (b'ab', b'3', (), 'expected 1 more bytes of the request body, .*; got its end', None, b'ab'),
-    (b'ab', None, (), 'expected a content-length or transfer-encoding in headers', None, b''),
-    (b'a', None, (), 'expected a content-length or transfer-encoding in headers', None, b''),
-    ('ab', b'2', (), 'expected bytes of the request body; got TypeError', TypeError, b''),
+    (b'abcd', b'3', (), 'refused: expected .* of 3 bytes, by its content-length; got one of 4',
+     ValueError, None),
+    (b'ab', b'3', (), 'refused: expected .* of 3 bytes, by its content-length; got one of 2',
+     ValueError, None),
+    (b'a', None, (), 'with a content-length or transfer-encoding in headers; got', ValueError,
+     None),
+    ('ab', b'2', (), 'refused: expected valid data of streamed; got memoryview', ValueError, None),
     (b'ab', b'2', ((b'x',), {}), 'function that returns an async iterator', TypeError, b''),
     (b'ab', b'2', ((), {'x': b'x'}), 'function that returns an async iterator', TypeError, b''),
-    (None, b'3', (), 'expected 3 more bytes of the request body, .*; got its end', None, b''),
+    (None, b'3', (), 'refused: expected .* of 3 bytes, by its content-length; got one of 0',
+     ValueError, None),
 ])
 @in_loop
 async def test_streamed_or_no_body_that_is_not_as_said_fails(
@@ -3291,10 +3386,11 @@ async def test_streamed_or_no_body_that_is_not_as_said_fails(
     headers = [(b'content-length', length)] if length else []
     body = lowhaio.streamed(content) if content else lowhaio.empty_async_iterator
     async with Server(handler) as server, pool(get_sock=socks) as request:
-        with failing(lowhaio.HttpDataError, text, cause):
+        kind = lowhaio.HttpConnectionError if sent is None else lowhaio.HttpDataError
+        with failing(kind, text, cause):
             await request(b'PUT', server.url, (), headers, body, *args)
-        assert socks.open() == [False]
-        assert await handler.content() == sent
+        assert socks.open() == ([] if sent is None else [False])
+        assert sent is None or await handler.content() == sent
 
 
 @in_loop
@@ -3303,7 +3399,8 @@ async def test_streamed_chunks_are_sent_with_the_header_section():
     async with Server(answering(OK)) as server, pool(get_sock=socks) as request:
         await get(request, server.url, b'PUT', headers=[(b'transfer-encoding', b'chunked')],
                   body=lowhaio.streamed(content))
-        head = b'PUT / HTTP/1.1\r\nhost:127.0.0.1\r\ntransfer-encoding:chunked\r\n\r\n'
+        head = b'PUT / HTTP/1.1\r\nhost: 127.0.0.1:%d\r\ntransfer-encoding: chunked\r\n\r\n' % (
+            server.port)
         assert [call for call in socks[0].calls if call[0] == 'send'] == [
             ('send', len(head + content))]
 
@@ -3460,7 +3557,7 @@ async def test_answer_ends_the_sending_also_when_the_peer_has_stopped_reading(tl
     async with Server(handler, tls=tls_server() if tls else None) as server, \
             pool(get_ssl_context=tls_client) as request:
         code, _, content = await get(request, server.url, b'PUT', body=body,
-                                     headers=[(b'transfer-encoding', b'chunked')])
+                                     headers=[(b'content-length', b'9' * 15)])
         assert (code, content, ended) == (b'413', b'late', [True])
         assert asyncio.current_task().cancelling() == 0
 
@@ -3575,7 +3672,7 @@ async def test_answer_of_a_peer_that_then_closes_is_given(answer, then):
     async with Server(answering_the_head(answer, then=after, pause=True)) as server, \
             pool() as request:
         code, _, content = await get(request, server.url, b'PUT', body=body,
-                                     headers=[(b'transfer-encoding', b'chunked')])
+                                     headers=[(b'content-length', b'9' * 15)])
         assert code + content == (b'200ok' if answer is OK else b'413late')
         assert ended == [True]
 
@@ -3598,7 +3695,8 @@ async def test_answer_that_nobody_has_read_yet_is_given_when_a_send_fails():
         async for chunk in body(*body_args, **dict(body_kwargs)):
             sock.send(chunk)
 
-    async with Server(holding) as server, pool(send_body=send_body) as request:
+    async with Server(holding) as server, \
+            pool(send_body=send_body, recv_bufsize=10) as request:
         assert (await get(request, server.url, b'PUT', body=body,
                           headers=[(b'content-length', b'30')]))[2] == b'ok'
         assert server.connections == 1
@@ -3613,9 +3711,9 @@ async def test_peer_that_closes_while_it_is_sent_to_without_an_answer():
 
     async with Server(answering_the_head(b'HTTP/1.1 20', then=close_unread)) as server, \
             pool() as request:
-        with failing(lowhaio.HttpConnectionClosedError, '127.0.0.1 at 127.0.0.1: expected '):
+        with failing(lowhaio.HttpConnectionClosedError, r'^127.0.0.1:\d+: expected '):
             await request(b'PUT', server.url, body=body,
-                          headers=[(b'transfer-encoding', b'chunked')])
+                          headers=[(b'content-length', b'9' * 15)])
 
 
 @in_loop
@@ -3815,9 +3913,11 @@ async def test_tcp_cork_hooks_set_and_unset_it():
 @pytest.mark.parametrize(('body', 'lengths'), [
     (lowhaio.empty_async_iterator, [0]), (lowhaio.streamed(b'body'), [4]),
     (lowhaio.streamed(bytes(16384)), [16384]), (lowhaio.streamed(bytes(16385)), [0, 16385]),
-    (lowhaio.streamed(bytearray(4)), [0, 4]), (Body(b'body'), [0, 4]),
+    (lowhaio.streamed(bytearray(4)), [4]), (lowhaio.streamed(bytearray(16385)), [0, 16385]),
+    (Body(b'body'), [0, 4]),
     (lowhaio.streamed(bytes(50000)), [0, 32768, 50000 - 32768]),
-], ids=['none', 'streamed', 'large', 'too large', 'not bytes', 'iterated', 'larger than a send'])
+], ids=['none', 'streamed', 'large', 'too large', 'not bytes', 'large, not bytes', 'iterated',
+        'larger than a send'])
 @in_loop
 async def test_warm_request_costs_one_send_one_recv_and_one_probe(body, lengths):
     """And another send, if the header section is not sent together with the content."""
@@ -3845,8 +3945,8 @@ async def test_warm_request_costs_one_send_one_recv_and_one_probe(body, lengths)
         await get(request, server.url, b'GET', headers=fields, body=body)
         for name in names:
             delattr(loop, name)
-        head = b'GET / HTTP/1.1\r\nhost:127.0.0.1\r\n' + b''.join(
-            b'%b:%b\r\n' % field for field in fields) + b'\r\n'
+        head = b'GET / HTTP/1.1\r\nhost: 127.0.0.1:%d\r\n' % server.port + b''.join(
+            b'%b: %b\r\n' % field for field in fields) + b'\r\n'
         first, *others = lengths
         assert socks[0].calls == [
             ('recv', 1), ('send', len(head) + first), *[('send', length) for length in others],
@@ -3857,7 +3957,7 @@ async def test_warm_request_costs_one_send_one_recv_and_one_probe(body, lengths)
 @pytest.mark.parametrize('settings', [{'http_version': b'HTTP/2'}, {'http_version': 'HTTP/1.1'}])
 @in_loop
 async def test_pool_of_another_http_version_is_refused(settings):
-    with pytest.raises(ValueError, match=r"expected http_version b'HTTP/1.1' or b'HTTP/1.0'; got"):
+    with pytest.raises(ValueError, match=r"http_version as b'HTTP/1.1' or b'HTTP/1.0'; got"):
         lowhaio.Pool(**settings)
 
 
@@ -3971,7 +4071,7 @@ async def test_pre_message_that_fails_came_before_any_byte():
 
     socks, handler = Socks(), Receiving()
     async with Server(handler) as server, pool(sock_pre_message=pre, get_sock=socks) as request:
-        with failing(lowhaio.HttpConnectionError, "127.0.0.1 at 127.0.0.1: .*not today", OSError):
+        with failing(lowhaio.HttpConnectionError, r"^127.0.0.1:\d+: .*not today", OSError):
             await request(b'GET', server.url)
         assert (socks.open(), await handler.content()) == ([False], b'')
 
@@ -3984,7 +4084,7 @@ async def test_hook_that_fails_later_came_after_a_byte_may_have_been_sent(hook):
 
     socks = Socks()
     async with Server(Receiving()) as server, pool(get_sock=socks, **{hook: fail}) as request:
-        with failing(lowhaio.HttpDataError, '127.0.0.1 at 127.0.0.1: .*not today', OSError):
+        with failing(lowhaio.HttpDataError, r'^127.0.0.1:\d+: .*not today', OSError):
             await request(b'GET', server.url)
         assert socks.open() == [False]
 
@@ -4026,9 +4126,9 @@ SENDERS = pytest.mark.parametrize('hooks', [
 @SENDERS
 @pytest.mark.parametrize(('outcomes', 'kind', 'text'), [
     ([BrokenPipeError(32, 'gone')], lowhaio.HttpConnectionError,
-     '^127.0.0.1 at 127.0.0.1: expected the request to go on; got BrokenPipeError'),
+     r'^127.0.0.1:\d+: expected the request to go on; got BrokenPipeError'),
     ([5, BrokenPipeError(32, 'gone')], lowhaio.HttpConnectionClosedError,
-     "^127.0.0.1 at 127.0.0.1: expected the request to go on; got BrokenPipeError"),
+     r"^127.0.0.1:\d+: expected the request to go on; got BrokenPipeError"),
     ([5, OSError(28, 'odd')], lowhaio.HttpDataError, 'got OSError'),
     ([BlockingIOError(), OSError(28, 'odd')], lowhaio.HttpConnectionError, 'got OSError'),
 ])
@@ -4063,7 +4163,8 @@ async def test_header_taken_in_pieces_is_sent_whole(hooks):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert handler.received == b'GET / HTTP/1.1\r\nhost:127.0.0.1\r\nx:yyyyyyyyy\r\n\r\n'
+    assert handler.received == (
+        b'GET / HTTP/1.1\r\nhost: 127.0.0.1:%d\r\nx: yyyyyyyyy\r\n\r\n' % server.port)
 
 
 @in_loop
@@ -4116,7 +4217,8 @@ async def test_each_step_is_logged_at_debug_and_userinfo_is_not(tls, caplog):
 
 
 @in_loop
-async def test_reasons_for_no_reuse_are_logged(caplog):
+async def test_reasons_for_no_reuse_are_logged(caplog, monkeypatch):
+    monkeypatch.setattr(lowhaio, '_MIN_TTL', 0)
     caplog.set_level(logging.DEBUG, logger='lowhaio')
     holding, resolver = Holding(), Resolver(['127.0.0.1'])
     async with Server(holding) as server, pool(get_dns_resolver=resolver) as request:
@@ -4128,7 +4230,7 @@ async def test_reasons_for_no_reuse_are_logged(caplog):
         resolver.answer = ['127.0.0.2']
         with pytest.raises(lowhaio.HttpConnectionError):
             await get(request, url)
-    for reason in ('not reused: its time is over, or the peer closed it or sent bytes',
+    for reason in ('not reused: the peer closed it or sent bytes, or it expired',
                    'Address withdrawn: 127.0.0.1',
                    'its address is no longer among the A records'):
         assert reason in caplog.text
@@ -4152,7 +4254,9 @@ async def test_close_logs_with_the_adapters_that_it_is_given():
         return get_adapter
 
     given = []
-    _, close = lowhaio.Pool(get_dns_resolver=Resolver([]))
+    request, close = lowhaio.Pool(get_dns_resolver=Resolver([]))
+    with pytest.raises(lowhaio.HttpDnsError):       # the resolver is made when needed
+        await request(b'GET', 'http://a.test/')
     await close(getter('http'), lambda extra: getter('dns'))
     assert given == [('http', {}), ('dns', {})]
 
@@ -4228,7 +4332,7 @@ async def test_resolver_logger_adapter_of_pool_or_request_is_used(where):
             url = f'http://a.test:{server.port}/'
             await get(request, url, **hook if where == 'request' else {})
         extra = {'lowhaio_method': 'GET', 'lowhaio_url': url}
-        assert extras == ([{}, extra, {}] if where == 'pool' else [extra])
+        assert extras == ([extra, {}, {}] if where == 'pool' else [extra])
         assert extra in logged
 
 
@@ -4585,7 +4689,7 @@ async def test_https_to_a_port_of_http_is_a_clear_error():
         writer.write(b'HTTP/1.1 400 Bad Request\r\n\r\n')
 
     async with Server(handler) as server, pool() as request:
-        with failing(lowhaio.HttpTlsError, r'127.0.0.1 at 127.0.0.1: expected a TLS handshake; '
+        with failing(lowhaio.HttpTlsError, r'^127.0.0.1:\d+: expected a TLS handshake; '
                      rf'got SSLError.*(WRONG_VERSION|RECORD).*; does port {server.port} speak '
                      r'TLS\?$', ssl.SSLError):
             await request(b'GET', server.url.replace('http', 'https'))
@@ -4609,7 +4713,8 @@ async def test_server_that_is_not_who_it_should_be_is_a_tls_error(name, get_ssl_
     async with Server(answering(OK), tls=tls_server()) as server, pool(
             get_dns_resolver=Resolver(['127.0.0.1']), get_ssl_context=get_ssl_context) as request:
         with failing(lowhaio.HttpTlsError,
-                     f'{name} at 127.0.0.1: expected a TLS handshake; got .*{text}.*[^?]$',
+                     f'^{name}:{server.port} at 127.0.0.1: expected a TLS handshake; got '
+                     f'.*{text}.*[^?]$',
                      ssl.SSLCertVerificationError):
             await request(b'GET', f'https://{name}:{server.port}/')
         assert server.tasks == set()
@@ -4637,9 +4742,10 @@ async def test_ssl_context_that_cannot_be_made_is_a_tls_error():
     socks = Socks()
     async with Server(Receiving()) as server, \
             pool(get_ssl_context=get_ssl_context, get_sock=socks) as request:
-        with failing(lowhaio.HttpTlsError, r"got OSError\('no certificates'\)$", OSError):
+        text = r"expected get_ssl_context .*; got OSError\('no certificates'\)$"
+        with failing(lowhaio.HttpTlsError, text, OSError):
             await request(b'GET', server.url.replace('http', 'https'))
-        assert socks.open() == [False]
+        assert socks.open() == []
 
 
 @pytest.mark.parametrize('drip', [b'', b'\x16\x03\x03\x40\x00' + b'\0' * 1000])
@@ -4815,7 +4921,7 @@ async def test_send_without_progress_times_out(tls):
         with failing(lowhaio.HttpDataError, r"TimeoutError\('no bytes taken within 0.1 s",
                      asyncio.TimeoutError):
             await request(b'PUT', server.url, body=body,
-                          headers=[(b'transfer-encoding', b'chunked')])
+                          headers=[(b'content-length', b'9' * 15)])
         assert 0.09 <= loop.time() - start < 5
         assert ended == [True]
 
@@ -5000,17 +5106,30 @@ async def test_peer_that_ends_its_stream_while_the_body_waits_ends_the_sending()
 
     body = Body(b'x', then=wait_for_ever)
     async with Server(answering_the_head(b'HTTP/1.1 2', then=then)) as server, pool() as request:
-        with failing(lowhaio.HttpConnectionClosedError, '127.0.0.1 at 127.0.0.1: expected a '
+        with failing(lowhaio.HttpConnectionClosedError, r'^127.0.0.1:\d+: expected a '
                      "response; got the end of the stream after b'HTTP/1.1 2'"):
             await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'9')])
         assert body.is_done()
 
 
 @in_loop
-async def test_content_length_without_a_body_is_a_data_error():
+async def test_content_length_without_a_body_is_refused():
     async with Server(Receiving()) as server, pool() as request:
-        with failing(lowhaio.HttpDataError, 'expected 5 more bytes of the request body'):
+        with failing(lowhaio.HttpConnectionError, 'refused: expected a request body of 5 '
+                     'bytes, by its content-length; got one of 0', ValueError):
             await request(b'PUT', server.url, headers=[(b'content-length', b'5')])
+
+
+@in_loop
+async def test_connection_that_is_there_at_once_is_taken():
+    class Prompt(socket.socket):
+        def connect(self, address):
+            self.setblocking(True)
+            super().connect(address)
+            self.setblocking(False)
+
+    async with Server(answering(OK)) as server, pool(get_sock=Socks(Prompt)) as request:
+        assert (await get(request, server.url))[2] == b'ok'
 
 
 @in_loop
@@ -5250,7 +5369,7 @@ class FaultyPeer:
         """Answers each request in the same way."""
         while True:
             head = await self.read_to(b'\r\n\r\n')
-            if b'content-length:4\r\n' in head and not head.endswith(b'body'):
+            if b'content-length: 4\r\n' in head and not head.endswith(b'body'):
                 await self.read_to(b'body'[-1:])
             await self.send_wire(self.wire(response))
 
@@ -5477,16 +5596,20 @@ async def test_peer_fails(stage, fault, kwargs, expected, tls, is_warm):
         if server.connections > 1:
             await peer.accept()
             await peer.serve()
+        send_wire = peer.send_wire
+        peer.send_wire = lambda data: (answers.append(data), send_wire(data))[1]
         if is_warm:
             await peer.accept()
             await peer.read_to(b'\r\n\r\n')
             await peer.send_wire(peer.wire(OK))
+            answers.clear()
         await stage(peer)
         counted['before'] = counted['polls']
         ended = getattr(peer, fault)()
         if ended:
             await ended
 
+    answers = []
     async with Server(handler) as server, \
             pool(get_ssl_context=tls_client, socket_timeout=0.05,
                  get_sock=get_sock_that_takes_little) as request:
@@ -5500,7 +5623,11 @@ async def test_peer_fails(stage, fault, kwargs, expected, tls, is_warm):
             else:
                 with pytest.raises(expected[0], match=r'expected .*; got') as caught:
                     await get(request, url, **kwargs)
-                assert type(caught.value) is expected[0]
+                kinds = {expected[0]}
+                if is_warm and kinds == {lowhaio.HttpConnectionClosedError} and (
+                        tls or not answers):        # part of a TLS record is no byte yet
+                    kinds = {lowhaio.HttpStaleConnectionError} | (kinds if answers else set())
+                assert type(caught.value) in kinds
                 assert isinstance(caught.value.__cause__, expected[2 if tls else 1])
 
         assert asyncio.current_task().cancelling() == 0
@@ -6057,7 +6184,7 @@ async def test_dns_fails_and_recovers(records, cause):
             pool(get_dns_resolver=dns.get_resolver) as request:
         url = f'http://0.test:{server.port}/'
         with few_polls(200), \
-                pytest.raises(lowhaio.HttpDnsError, match=r'0\.test: expected') as caught:
+                pytest.raises(lowhaio.HttpDnsError, match=r'0\.test:\d+: expected') as caught:
             await request(b'GET', url)
         assert isinstance(caught.value.__cause__, cause)
         assert asyncio.current_task().cancelling() == 0
@@ -6322,6 +6449,477 @@ async def test_proxying_with_errors_on_both_sides(is_download_bad, is_upload_bad
             assert outcome[2] == b'ok'
         await inner.aclose()
         assert inner._connection.sock is None
+
+
+# The field: what real servers, name servers and TLS stacks do.
+
+def takes_no_session(served):
+    """Return a handler of TLS that ends each handshake that offers a session in an alert."""
+    async def handler(reader, writer):
+        head = await reader.readexactly(5)
+        hello = await reader.readexactly(int.from_bytes(head[3:], 'big'))
+        served.append(offers_session(hello))
+        if served[-1]:
+            writer.write(b'\x15\x03\x03\0\x02\x02\x50')         # fatal, internal_error
+            return
+        reader._buffer[:0] = head + hello
+        peer = FaultyPeer(reader, writer, tls_server())
+        await peer.accept()
+        await peer.serve()
+
+    return handler
+
+
+def offers_session(hello):
+    """Return whether a ClientHello has the extension pre_shared_key (RFC 8446 4.2.11)."""
+    at = 38
+    at += 1 + hello[at]
+    at += 2 + int.from_bytes(hello[at:at + 2], 'big')
+    at += 1 + hello[at] + 2
+    while at < len(hello):
+        if hello[at:at + 2] == b'\0\x29':
+            return True
+        at += 4 + int.from_bytes(hello[at + 2:at + 4], 'big')
+    return False
+
+
+@in_loop
+async def test_tls_session_that_is_refused_is_not_offered_again():
+    offered = []
+    async with Server(takes_no_session(offered)) as server, \
+            pool(get_ssl_context=tls_client, keep_alive_timeout=0) as request:
+        url = server.url.replace('http:', 'https:')
+        for _ in range(4):
+            assert (await get(request, url))[2] == b'ok'
+        assert offered == [False, True, False, False, False]
+
+
+@pytest.mark.parametrize(('error', 'is_tried_again'), [
+    (ssl.SSLError(1, 'alert'), True), (ConnectionResetError(), True),
+    (ssl.SSLCertVerificationError(1, 'no'), False), (TimeoutError(), False),
+    (ValueError(), False)])
+def test_handshake_is_tried_once_more_unless_it_was_not_the_session(error, is_tried_again):
+    assert lowhaio._may_refuse_session(error) is is_tried_again
+
+
+@pytest.mark.parametrize('number', [40, 70, 112])
+@in_loop
+async def test_alert_is_told_without_asking_whether_the_port_speaks_tls(number):
+    async def handler(reader, writer):
+        await reader.read(1)
+        writer.write(bytes([21, 3, 3, 0, 2, 2, number]))
+
+    async with Server(handler) as server, pool(get_ssl_context=tls_client) as request:
+        with failing(lowhaio.HttpTlsError, r'(?i)(alert|unrecognized).*[^?]$', ssl.SSLError):
+            await request(b'GET', server.url.replace('http:', 'https:'))
+
+
+@in_loop
+async def test_end_of_the_stream_in_a_handshake_asks_whether_the_port_speaks_tls():
+    async with Server(Receiving()) as server, pool(get_ssl_context=tls_client) as request:
+        async def close(reader, writer):
+            await reader.read(1)
+
+        server.handler = close
+        with failing(lowhaio.HttpTlsError, rf'does port {server.port} speak TLS\?$'):
+            await request(b'GET', server.url.replace('http:', 'https:'))
+
+
+def server_that_wants_certificates(listener):
+    """Serve TLS in a thread, as a blocking server does, that closes with bytes unread."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority = trustme.CA()
+    authority.issue_cert('127.0.0.1').configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = listener.accept()
+                try:
+                    context.wrap_socket(sock, server_side=True).close()
+                except OSError:
+                    sock.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return client, thread
+
+
+@pytest.mark.parametrize('size', [0, 1_000_000])
+@in_loop
+async def test_alert_that_came_before_a_send_failed_is_told(size):
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        client, thread = server_that_wants_certificates(listener)
+        url = f'https://127.0.0.1:{listener.getsockname()[1]}/'
+        for _ in range(20):
+            async with pool(get_ssl_context=lambda: client) as request:
+                with pytest.raises(lowhaio.HttpError, match=r'(?i)certificate.required') as caught:
+                    await request(b'POST', url, body=lowhaio.streamed(bytes(size)),
+                                  headers=((b'content-length', b'%d' % size),))
+                assert isinstance(caught.value.__cause__, ssl.SSLError)
+        listener.shutdown(socket.SHUT_RDWR)
+        await asyncio.to_thread(thread.join)
+
+
+@in_loop
+async def test_http2_that_was_chosen_by_alpn_is_told():
+    authority, server_context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert('127.0.0.1').configure_cert(server_context)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    for context in (server_context, client):
+        context.set_alpn_protocols(['h2', 'http/1.1'])
+    async with Server(answering(OK), tls=server_context) as server, \
+            pool(get_ssl_context=lambda: client) as request:
+        with failing(lowhaio.HttpTlsError, 'HTTP/2 by ALPN.*context of its own.*[^?]$'):
+            await request(b'GET', server.url)
+
+
+def test_http2_settings_are_told_as_such():
+    frame = bytes.fromhex('000012040000000000000300000080000400010000000500ffffff')
+    _, error = read_generated(b'GET', [frame])
+    assert str(error).endswith(', which is HTTP/2')
+
+
+@in_loop
+async def test_dead_address_costs_a_quarter_of_a_second_once():
+    loop, socks = asyncio.get_running_loop(), Socks()
+    hosts = ['127.0.0.1', '127.0.0.2']
+    with reserved(*hosts) as port, never_answering('127.0.0.1', port=port):
+        async with Server(answering(OK), host='127.0.0.2', port=port), \
+                pool(get_dns_resolver=Resolver([Address(host, _NEVER) for host in hosts]),
+                     get_sock=socks, keep_alive_timeout=0) as request:
+            seconds = []
+            for _ in range(3):
+                start = loop.time()
+                assert (await get(request, f'http://a.test:{port}/'))[2] == b'ok'
+                seconds.append(loop.time() - start)
+            assert 0.2 < seconds[0] < 2
+            assert max(seconds[1:]) < 0.2
+            assert len(socks) == 4          # the dead one is not asked again while it is the last
+            assert socks.open() == [False] * 4
+
+
+_NEVER = float('inf')
+
+
+@in_loop
+async def test_slow_address_is_waited_for_side_by_side():
+    """The first one takes the connection in the end, when another has been started."""
+    class Late(socket.socket):
+        def connect(self, address):
+            if address[0] == '127.0.0.1' and asyncio.get_running_loop().time() < start + 0.4:
+                raise BlockingIOError(errno.EINPROGRESS, 'in progress')
+            super().connect(address)
+
+    start, socks = asyncio.get_running_loop().time(), Socks(Late)
+    hosts = ['127.0.0.1', '127.0.0.2']
+    with reserved(*hosts) as port, never_answering('127.0.0.2', port=port):
+        async with Server(answering(OK), port=port), \
+                pool(get_dns_resolver=Resolver(hosts), get_sock=socks) as request:
+            assert (await get(request, f'http://a.test:{port}/'))[2] == b'ok'
+            assert socks.open() == [True, False]
+
+
+@pytest.mark.parametrize('seconds', [0, 0.1, 0.35])
+@in_loop
+async def test_connecting_side_by_side_is_cancelled(seconds):
+    hosts, socks = ['127.0.0.1', '127.0.0.2'], Socks()
+    with reserved(*hosts) as port, never_answering(*hosts, port=port):
+        async with pool(get_dns_resolver=Resolver(hosts), get_sock=socks) as request:
+            task = asyncio.create_task(request(b'GET', f'http://a.test:{port}/'))
+            await asyncio.sleep(seconds)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert not any(socks.open())
+            assert timers_of_lowhaio() == []
+
+
+@in_loop
+async def test_rotating_addresses_with_a_ttl_of_0_do_not_cost_a_connection_each():
+    hosts = itertools.cycle([f'127.0.0.{number}' for number in range(1, 9)])
+    async with Server(answering(OK), host='0.0.0.0') as server, \
+            Dns(ttl=0) as dns, pool(get_dns_resolver=dns.get_resolver) as request:
+        for _ in range(100):
+            dns.records['a.test'] = [next(hosts)]
+            await get(request, f'http://a.test:{server.port}/')
+        assert server.connections <= 2
+        assert len(dns.queries) <= 2
+
+
+@in_loop
+async def test_name_with_a_trailing_dot_is_resolved_by_a_real_resolver():
+    async with Server(answering(OK)) as server, Dns({'a.test': ['127.0.0.1']}) as dns, \
+            pool(get_dns_resolver=dns.get_resolver) as request:
+        assert (await get(request, f'http://a.test.:{server.port}/'))[2] == b'ok'
+        assert dns.queries == ['a.test']
+
+
+@in_loop
+async def test_resolver_that_cannot_be_made_is_a_dns_error_each_time():
+    def get_dns_resolver(get_logger_adapter):
+        made.append(1)
+        raise FileNotFoundError(2, 'no such file', '/etc/hosts')
+
+    made = []
+    async with pool(get_dns_resolver=get_dns_resolver) as request:
+        assert made == []
+        for _ in range(2):
+            with failing(lowhaio.HttpDnsError, '^a.test:80: expected A records; got FileNotFound',
+                         FileNotFoundError):
+                await request(b'GET', 'http://a.test/')
+        assert made == [1, 1]
+
+
+@in_loop
+async def test_innermost_cause_is_told():
+    def answer():
+        try:
+            try:
+                raise ConnectionRefusedError(111, 'refused')
+            except OSError as error:
+                raise ValueError('in between') from error
+        except ValueError as error:
+            raise aiodnsresolver.DnsTimeout from error
+
+    async with pool(get_dns_resolver=Resolver(answer)) as request:
+        with failing(lowhaio.HttpDnsError, r'DnsTimeout\(\), because of ConnectionRefusedError'):
+            await request(b'GET', 'http://a.test/')
+
+
+@pytest.mark.parametrize(('answer', 'kind'), [
+    (b'', lowhaio.HttpStaleConnectionError),
+    (b'HTTP/1.1 100 Continue\r\n\r\n', lowhaio.HttpConnectionClosedError),
+    (b'HTTP', lowhaio.HttpConnectionClosedError)])
+@in_loop
+async def test_reused_connection_that_is_closed_without_a_byte_of_an_answer_is_stale(answer, kind):
+    async with Server(answering(OK, answer, then='close')) as server, pool() as request:
+        await get(request, server.url)
+        text = rf'^127.0.0.1:{server.port}: expected a response; got the end'
+        with failing(kind, text) as caught:
+            await request(b'GET', server.url)
+        assert ('idle before' in str(caught.value)) == (answer == b'')
+        assert server.connections == 1
+
+
+@in_loop
+async def test_new_connection_that_is_closed_without_an_answer_is_not_stale():
+    async with Server(answering(b'', then='close')) as server, pool() as request:
+        with failing(lowhaio.HttpConnectionClosedError, 'expected a response'):
+            await request(b'GET', server.url)
+
+
+@in_loop
+async def test_connection_keeps_no_context_of_the_request_that_opened_it():
+    class State:
+        pass
+
+    variable = contextvars.ContextVar('variable')
+
+    async def handle():
+        variable.set(State())
+        await get(request, server.url)
+        return weakref.ref(variable.get())
+
+    async with Server(answering(OK)) as server, pool(connect_timeout=0.1) as request:
+        states = [await asyncio.create_task(handle()) for _ in range(3)]
+        await asyncio.sleep(0.2)            # a cancelled timer of connecting keeps it until then
+        gc.collect()
+        assert [state() for state in states] == [None] * 3
+        assert server.connections == 1
+
+
+@pytest.mark.filterwarnings('ignore:.*multi-threaded:DeprecationWarning')
+@pytest.mark.parametrize('tls', [False, True])
+@in_loop
+async def test_child_that_drops_what_it_inherited_leaves_the_connection_alone(tls):
+    halves, loop = Halves(), asyncio.get_running_loop()
+    async with Server(halves, tls=tls_server() if tls else None) as server, \
+            pool(get_ssl_context=tls_client, socket_timeout=5) as request:
+        body = (await request(b'GET', server.url))[2]
+        child = os.fork()
+        if child == 0:
+            del body
+            gc.collect()
+            os._exit(0)
+        await asyncio.to_thread(os.waitpid, child, 0)
+        halves.go[1].set()
+        start = loop.time()
+        assert await lowhaio.buffered(body) == b'11'
+        assert loop.time() - start < 2
+
+
+@in_loop
+async def test_what_a_child_inherits_is_closed_and_nothing_else():
+    """The loop's selector is the parent's too."""
+    loop, removed = asyncio.get_running_loop(), []
+    async with Server(Halves()) as server, pool() as request:
+        body = (await request(b'GET', server.url))[2]
+        connection = body._connection
+        connection.process = 0
+        remove_reader, loop.remove_reader = loop.remove_reader, removed.append
+        await body.aclose()
+        loop.remove_reader = remove_reader
+        assert (connection.sock, removed) == (None, [])
+        connection.stop_reading()       # which the parent's own connection does
+        connection._timer.cancel()
+
+
+@in_loop
+async def test_error_of_a_hook_that_says_what_it_wants_passes_as_it_is():
+    class Mine(lowhaio.HttpDataError):
+        def __init__(self, number, text):
+            super().__init__(f'{number} {text}')
+
+    def fail(sock):
+        raise error
+
+    error = Mine(5, 'not today')
+    async with Server(answering(OK)) as server, pool(sock_post_message=fail) as request:
+        with failing(Mine, '^5 not today$') as caught:
+            await request(b'GET', server.url)
+        assert caught.value is error
+
+
+@in_loop
+async def test_long_urls_and_field_names_are_not_cached():
+    caches = lowhaio._parse_url, lowhaio._target_and_host, lowhaio._lower_token
+    before = [cache.cache_info().currsize for cache in caches]
+    async with Server(answering(OK)) as server, pool() as request:
+        await get(request, f'{server.url}?{"x" * 5000}', headers=((b'y' * 5000, b''),))
+    assert [cache.cache_info().currsize for cache in caches] == before
+
+
+NO_CHUNKS = 'expected chunks of the request body, by its transfer-encoding; .*lowhaio-chunked'
+
+
+@pytest.mark.parametrize(('chunks', 'text', 'sent'), [
+    ((b'line 0\n',), NO_CHUNKS, b''),
+    ((b'5\r\nhello\r\n', b'6\r\nhello\r\n'), NO_CHUNKS, b'5\r\nhello\r\n'),
+    ((b'5\r\nhello\r\n',), 'expected a last chunk of the request body.*got its end',
+     b'5\r\nhello\r\n'),
+    ((), 'expected a last chunk of the request body.*got its end', b''),
+    ((b'0\r\n\r\n', b'5\r\nhello\r\n'), 'expected nothing after the last chunk', b'0\r\n\r\n'),
+    ((b'0\r\n\r\nGET / HTTP/1.1\r\n\r\n',), 'expected nothing after the last chunk', b''),
+])
+@in_loop
+async def test_request_body_is_held_against_the_chunked_coding(chunks, text, sent):
+    handler = Receiving()
+    async with Server(handler) as server, pool() as request:
+        with failing(lowhaio.HttpDataError, text):
+            await request(b'POST', server.url, body=Chunks, body_args=chunks,
+                          headers=((b'transfer-encoding', b'chunked'),))
+        assert await handler.content() == sent
+
+
+@pytest.mark.parametrize('pieces', [
+    (b'5\r\nhello\r\n0\r\n\r\n',), (b'5', b'\r\nhe', b'llo\r', b'\n0\r\na: b\r\n', b'\r\n'),
+    (memoryview(b'5;a=b\r\nhello\r\n'), bytearray(b'0\r\n\r\n'))])
+@in_loop
+async def test_chunked_request_body_is_sent_as_it_is(pieces):
+    handler = Receiving(OK)
+    async with Server(handler) as server, pool() as request:
+        task = asyncio.ensure_future(request(
+            b'POST', server.url, body=Chunks, body_args=pieces,
+            headers=((b'transfer-encoding', b'chunked'),)))
+        await until(lambda: handler.received.endswith(b'\r\n\r\n' + b''.join(pieces)))
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@pytest.mark.parametrize('content', [b'', b'hello', b'0\r\n\r\nmore', b'5\r\nhello\r\n'])
+@in_loop
+async def test_streamed_that_is_not_chunked_is_refused(content):
+    socks = Socks()
+    async with pool(get_sock=socks) as request:
+        with failing(lowhaio.HttpConnectionError, 'request refused: expected .* the request body, '
+                     'by its transfer-encoding', ValueError):
+            await request(b'POST', 'http://127.0.0.1/', body=lowhaio.streamed(content),
+                          headers=((b'transfer-encoding', b'chunked'),))
+        assert socks == []
+
+
+@in_loop
+async def test_content_that_a_send_body_makes_of_its_own_is_not_refused():
+    async def send_body(logger, loop, sock, socket_timeout, body, body_args, body_kwargs):
+        await lowhaio.send_all(loop, sock, socket_timeout, b'own')
+
+    async with Server(answering(OK)) as server, pool(send_body=send_body) as request:
+        assert (await get(request, server.url, b'POST', headers=((b'content-length', b'3'),))
+                )[2] == b'ok'
+
+
+@pytest.mark.parametrize(('name', 'value', 'text'), [
+    ('connect_timeout', None, r"seconds, from 0 up; no limit is float\('inf'\); got None"),
+    ('socket_timeout', '5', "seconds, from 0 up"), ('keep_alive_timeout', -1, 'got -1'),
+    ('socket_timeout', float('nan'), 'got nan'), ('recv_bufsize', 0, 'bytes, an int from 1 up'),
+    ('max_header_length', 1.5, 'bytes, an int from 1 up'),
+    ('get_ssl_context', ssl, 'something that can be called'), ('get_sock', None, 'got None')])
+@in_loop
+async def test_pool_refuses_what_it_cannot_work_with(name, value, text):
+    with pytest.raises(ValueError, match=f'expected {name} as .*{text}'):
+        lowhaio.Pool(**{name: value})
+
+
+@in_loop
+async def test_no_limit_on_a_time_is_infinity():
+    never = dict.fromkeys(('connect_timeout', 'socket_timeout', 'keep_alive_timeout'), _NEVER)
+    async with Server(answering(OK)) as server, pool(**never) as request:
+        for _ in range(2):
+            assert (await get(request, server.url))[2] == b'ok'
+        assert server.connections == 1
+
+
+def test_pool_outside_of_a_loop_says_so():
+    with pytest.raises(RuntimeError, match=r'Pool\(\) to be called in a running event loop'):
+        lowhaio.Pool()
+
+
+@pytest.mark.parametrize('swallowed', [False, True])
+@in_loop
+async def test_cancellation_keeps_its_arguments(swallowed):
+    """Also one that falls together with a time-out of the resolver, which swallows it."""
+    async def resolve(*_, **__):
+        loop.call_soon(cancel, asyncio.current_task())
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError:
+            if not swallowed:
+                raise
+        return ['127.0.0.1']
+
+    async def clear_cache(**_):
+        pass
+
+    def cancel(task):
+        task.cancel('by its scope')
+        if swallowed:
+            task.cancel()
+
+    loop = asyncio.get_running_loop()
+    async with pool(get_dns_resolver=lambda **_: (resolve, clear_cache)) as request:
+        task = asyncio.create_task(request(b'GET', 'http://a.test:1/'))
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        assert caught.value.args == ('by its scope',)
+
+
+@in_loop
+async def test_every_error_of_a_response_names_host_and_port():
+    for raw in (OK[:-1], b'HTTP/1.1 200 OK\r\nfoo\r\n\r\n', b'HTTP/1.1 200 OK\r\n\r\n'[:9], b'x',
+                b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n',
+                b'HTTP/1.1 200 OK\r\ncontent-length: 5x\r\n\r\n',
+                b'HTTP/1.1 200 OK\r\n' + b'a: b\r\n' * 5000):
+        async with Server(answering(raw, then='close')) as server, \
+                pool(get_dns_resolver=Resolver(['127.0.0.1'])) as request:
+            where = rf'^a.test:{server.port} at 127.0.0.1: expected .*; got '
+            with pytest.raises(lowhaio.HttpDataError, match=where):
+                await get(request, f'http://a.test:{server.port}/')
 
 
 # Servers in processes of their own. Each is this file run as
@@ -6796,7 +7394,8 @@ def test_no_answer_is_given_to_the_wrong_request(processes, show, count):
             assert len(open_descriptors()) <= before + 50
         assert not wrong
         assert set(errors) <= {lowhaio.HttpConnectionError, lowhaio.HttpDataError,
-                               lowhaio.HttpConnectionClosedError}
+                               lowhaio.HttpConnectionClosedError,
+                               lowhaio.HttpStaleConnectionError}
         assert answered + errors.total() == count
         assert 0.04 * count < errors.total() < 0.10 * count
         show(f'{count} requests, every tenth answer the end of its connection: '
@@ -7101,7 +7700,7 @@ def chunked_of(count):
 
 async def pausing(body):
     """Gives a task that waits for a chunk, to let others run, though the chunk is there."""
-    for _ in range(lowhaio._MAX_CHUNKS - 1):
+    for _ in range(lowhaio._MAX_TURN):
         await anext(body)
     task = asyncio.create_task(body.__anext__())
     await asyncio.sleep(0)
@@ -7119,7 +7718,7 @@ async def test_cancellation_while_others_have_their_turn_closes_the_connection()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert len(open_descriptors()) <= before + 1        # the server's end
-        assert len(await lowhaio.buffered(body)) == 300 - lowhaio._MAX_CHUNKS + 1
+        assert len(await lowhaio.buffered(body)) == 300 - lowhaio._MAX_TURN
         await get(request, server.url)
         assert server.connections == 2
 
@@ -7129,7 +7728,7 @@ async def test_cancellation_after_another_task_read_the_end_leaves_the_connectio
     async with Server(answering(chunked_of(300))) as server, pool() as request:
         _, _, body = await request(b'GET', server.url)
         task = await pausing(body)
-        assert len(await lowhaio.buffered(body)) == 300 - lowhaio._MAX_CHUNKS + 1
+        assert len(await lowhaio.buffered(body)) == 300 - lowhaio._MAX_TURN
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -7626,7 +8225,8 @@ async def test_empty_chunk_in_the_chunked_layer_does_not_end_the_message():
     """The layer frames it like the last one, and the rest would be another request."""
     receiving = Receiving()
     async with Server(receiving) as server, pool() as request:
-        with failing(lowhaio.HttpDataError, 'expected no empty chunk .* with a transfer-encoding'):
+        with failing(lowhaio.HttpDataError, 'expected no empty piece .* by its transfer-encoding; '
+                     'got one.*lowhaio-chunked'):
             await get(request, server.url, b'POST', headers=((b'transfer-encoding', b'chunked'),),
                       body=lowhaio_chunked.chunked(Chunks),
                       body_args=(b'a', b'', b'GET /evil HTTP/1.1\r\n\r\n'))
@@ -7717,11 +8317,12 @@ async def test_wrong_signatures_are_refused_by_the_store_of_these_tests(layer):
 
 @by_each_signing_layer
 @in_loop
-async def test_signing_layers_sign_escapes_in_a_url_a_second_time(layer):
-    """So keys are given to them as they are, and the README says so."""
-    async with Server(s3({'/a b': b'data'})) as server, pool() as request:
+async def test_escapes_in_a_signed_url_mean_their_three_characters(layer):
+    """D2. So keys are given to them as they are, whatever is in them."""
+    objects = {'/a b': b'data', '/a%20b': b'other'}
+    async with Server(s3(objects)) as server, pool() as request:
         signed = signing(layer, request)
-        assert (await get(signed, server.url + 'a%20b'))[2] == b'wrong signature'
+        assert (await get(signed, server.url + 'a%20b'))[2] == b'other'
         assert (await get(signed, server.url + 'a b'))[2] == b'data'
 
 
@@ -7778,9 +8379,9 @@ async def test_layers_stack_signed_over_redirecting_over_retrying(layer):
         counted, urls = counting(starting)
         layered = signing(layer, lowhaio_redirect.redirectable(lowhaio_retry.retry(
             counted, ((lowhaio.HttpConnectionError, (0, 0)),))))
-        url = f'http://127.0.0.1:{port}/a b+c'
+        url = f'http://127.0.0.1:{port}/a-b'
         assert (await put(layered, layer, url, b'data'))[0] == b'200'
-        assert objects == {'/a b+c': b'data'}
+        assert objects == {'/a-b': b'data'}
         assert (await get(layered, url))[::2] == (b'200', b'data')
         assert len(urls) == 3 + 2
         assert stored.connections == 1
@@ -7899,10 +8500,10 @@ async def www_example_com(reader, writer):
         elif b'\r\naccept-encoding:gzip\r\n' in head:
             writer.write(answer(200, gzip.compress(b'Hello'), b'content-encoding: gzip'))
         elif target.startswith(b'/shop/'):
-            cookie = re.search(rb'\r\ncookie:(.*)\r\n', head)
+            cookie = re.search(rb'\r\ncookie: (.*)\r\n', head)
             writer.write(answer(200, b'Hello %b %b' % (target, cookie[1] if cookie else b''),
                                 b'set-cookie: id=1; path=/; secure; httponly'))
-        elif b'\r\nhost:docker\r\n' in head:
+        elif b'\r\nhost: docker\r\n' in head:
             writer.write(answer(200, b'Hello from docker'))
         else:
             writer.write(answer(200, body if method in (b'POST', b'PUT') else b'Hello'))
@@ -8106,8 +8707,11 @@ def kind(error: lowhaio.HttpError) -> str:
 """
 
 
-def test_types_are_those_of_the_module():
-    run_tool([sys.executable, '-m', 'mypy.stubtest', 'lowhaio'])
+def test_types_are_those_of_the_module(tmp_path):
+    # What they are, the stubs say: at run time, they are names of something much like it
+    names = tmp_path / 'names'
+    names.write_text('lowhaio.(Close|Request).__class_getitem__\nlowhaio.ResponseBody.*\n')
+    run_tool([sys.executable, '-m', 'mypy.stubtest', 'lowhaio', '--allowlist', names])
 
 
 def test_mypy_knows_all_types(tmp_path):
@@ -8179,13 +8783,13 @@ async def test_example_fetches_a_url():
 
 
 @pytest.mark.parametrize(('arguments', 'status', 'error'), [
-    pytest.param(['http://127.0.0.1:1/'], 1, 'HttpConnectionError: 127.0.0.1: expected a '
+    pytest.param(['http://127.0.0.1:1/'], 1, 'HttpConnectionError: 127.0.0.1:1: expected a '
                  'connection; got 127.0.0.1 port 1: ConnectionRefusedError',
                  id='a refused connection'),
     pytest.param(['example.com'], 1, 'HttpConnectionError: request refused: expected url with '
-                 "scheme http or https; got ''", id='a URL without a scheme'),
-    pytest.param(['http://[::1/'], 1, 'HttpConnectionError: request refused: expected valid url; '
-                 'got Invalid',
+                 "scheme http or https; got 'example.com'", id='a URL without a scheme'),
+    pytest.param(['http://[::1/'], 1, 'HttpConnectionError: request refused: expected url with a '
+                 'valid host; got',
                  id='a URL that is none'),
     pytest.param(['a', 'b'], 2, 'usage: python example.py [URL]', id='too many arguments'),
 ])

@@ -1,13 +1,11 @@
 """The types of lowhaio.
 
 Names that only type checkers know are marked with `type_check_only`, or begin with an underscore.
-The first ones are for annotations, in quotes, as in
-
-    def with_cookies(request: 'lowhaio.Request') -> 'lowhaio.Request':
 """
 
 import socket
 import ssl
+from abc import abstractmethod
 from asyncio import AbstractEventLoop
 from collections.abc import (
     AsyncGenerator,
@@ -71,16 +69,17 @@ class _GetDnsResolver(Protocol):
         self, *, get_logger_adapter: _GetLoggerAdapter,
     ) -> tuple[_Resolve, _ClearCache]: ...
 
-@type_check_only
 class ResponseBody(AsyncIterator[bytes], Protocol):
     """The body of a response. An async generator is one too."""
 
     def aclose(self) -> Coroutine[Any, Any, None]: ...
 
-@type_check_only
+Response: TypeAlias = tuple[bytes, _Fields, ResponseBody]
+
 class Request(Protocol):
     """The first of what `Pool` returns, and what layers take and return."""
 
+    @abstractmethod
     def __call__(
         self,
         method: bytes,
@@ -92,12 +91,12 @@ class Request(Protocol):
         body_kwargs: _BodyKwargs = (),
         get_logger_adapter: _GetLoggerAdapter = ...,
         get_resolver_logger_adapter: _GetResolverLoggerAdapter = ...,
-    ) -> Coroutine[Any, Any, tuple[bytes, _Fields, ResponseBody]]: ...
+    ) -> Coroutine[Any, Any, Response]: ...
 
-@type_check_only
 class Close(Protocol):
     """The second of what `Pool` returns."""
 
+    @abstractmethod
     def __call__(
         self,
         get_logger_adapter: _GetLoggerAdapter = ...,
@@ -110,6 +109,7 @@ class HttpDnsError(HttpConnectionError): ...
 class HttpTlsError(HttpConnectionError): ...
 class HttpDataError(HttpError): ...
 class HttpConnectionClosedError(HttpDataError): ...
+class HttpStaleConnectionError(HttpConnectionClosedError): ...
 class HttpHeaderTooLong(HttpDataError): ...
 
 def streamed(data: _BufferT) -> Callable[[], AsyncGenerator[_BufferT]]: ...
