@@ -75,6 +75,7 @@ _READ_OR_WRITE = 16            # counts as 16, so that there are 15 of them besi
 _TLS_RECORD = 16384            # bytes of content in one TLS record (RFC 8446 5.1)
 _MAX_SENT = 32768              # bytes sent at once: 64 kB take some machines three times as long
 _MAX_JOINED = 16384            # bytes of content that are copied behind the header section
+_MAX_TOKEN = 256               # bytes of a method, and of a field name that is cached
 _MAX_CACHED = 4096             # bytes of what is cached: longer URLs and fields are rare
 _CACHE_SIZE = 256              # entries, so that a cache has 1 MB at most
 _MAX_QUOTED = 80               # bytes of what a peer sent that an error text quotes
@@ -473,7 +474,8 @@ def Pool(
             sock_pre_message(connection.sock)
             if sends_at_once and content is not None:           # nearly always, one send
                 head, is_sent = await _send_at_once(connection, _request_head(
-                    http_version, method, target.parsed, params, headers) + content)
+                    http_version, method, target.parsed, params, headers, target.unsigned)
+                    + content)
             else:
                 head, is_sent = await send_by_hooks(
                     connection, logger, method, target.parsed, params, headers,
@@ -795,6 +797,7 @@ _Target = collections.namedtuple('_Target', (
     'key',          # (scheme, host, port); the host in punycode, or an address without brackets
     'is_literal',   # bool: the host is an address
     'log_url',      # str: without userinfo
+    'unsigned',     # what _target_and_host returns for a request that is not signed
 ))
 
 
@@ -815,17 +818,17 @@ def _checked_request(http_version, method, url, params, headers, body, body_args
     try:
         if not isinstance(method, bytes):
             raise ValueError(f'expected method as bytes; got {method!r}')
-        if _cached(_lower_token, method, 'method') == b'connect':
-            raise ValueError('expected a method that a client of origins has; got CONNECT')
+        if len(method) > _MAX_TOKEN or _lower_token(method, 'method') == b'connect':
+            raise ValueError('expected a method that a client of origins has; got '
+                             f'{_quoted(method)}')
         if not isinstance(url, str):
             raise ValueError(f'expected url as str; got {url!r}')
         if params or params is None:
             _check_params(params)
         if isinstance(headers, dict):
             raise ValueError('expected headers as pairs of bytes; got a dict: pass its .items()')
-        if not isinstance(headers, collections.abc.Iterable):
-            raise ValueError(f'expected headers as pairs of bytes; got {headers!r}')
-        headers = _valid('headers', tuple, headers)
+        if type(headers) is not tuple:
+            headers = _valid('headers, pairs of bytes', tuple, headers)
         if not callable(body):
             raise ValueError('expected body as a function that returns an async iterator, such as '
                              f'streamed(data); got {type(body).__name__}')
@@ -833,9 +836,10 @@ def _checked_request(http_version, method, url, params, headers, body, body_args
             _valid('body_args', tuple, body_args)
             _valid('body_kwargs', dict, body_kwargs)
 
-        target, fields = _cached(_parse_url, url), _checked_fields(http_version, headers)
+        parse_url = _parse_url if len(url) <= _MAX_CACHED else _parse_url.__wrapped__
+        target, fields = parse_url(url), _checked_fields(http_version, headers)
         content = _known_content(body, body_args, body_kwargs)
-        if content is not None:
+        if content or (fields and content is not None):
             if checks_content:
                 _check_content(fields, content)
             if len(content) > _MAX_JOINED:
@@ -861,11 +865,6 @@ def _valid(what, function, *args):
         return function(*args)
     except (TypeError, ValueError) as error:
         raise ValueError(f'expected valid {what}; got {error}') from error
-
-
-def _cached(function, key, *args):
-    """Call a cached function. What is long is not cached, so that a cache is bounded in bytes."""
-    return (function if len(key) <= _MAX_CACHED else function.__wrapped__)(key, *args)
 
 
 @functools.lru_cache(maxsize=_CACHE_SIZE)
@@ -906,7 +905,8 @@ def _parse_url(url):
         port = _DEFAULT_PORTS[parsed.scheme]
 
     log_url = parsed._replace(netloc=parsed.netloc.rpartition('@')[2]).geturl()
-    return _Target(parsed, (parsed.scheme, host, port), is_literal, log_url)
+    return _Target(parsed, (parsed.scheme, host, port), is_literal, log_url,
+                   _target_and_host(parsed, False))
 
 
 def _shown(url):
@@ -975,7 +975,8 @@ def _checked_fields(http_version, headers):
         if not isinstance(name, bytes) or not isinstance(value, bytes):
             raise ValueError(f'expected header fields as pairs of bytes; got {name!r} '
                              f'with a value of {type(value).__name__}')
-        lower_name = _cached(_lower_token, name, 'header field name')
+        lower = _lower_token if len(name) <= _MAX_TOKEN else _lower_token.__wrapped__
+        lower_name = lower(name, 'header field name')
         if _CONTROL.search(value):
             raise ValueError(f'expected {name!r} without control characters; got one')
         if lower_name in _FRAMING_FIELDS:
@@ -1041,14 +1042,17 @@ def _check_content(fields, content):
         raise ValueError(f'expected a request body {said}; got one of {len(content)} bytes')
 
 
-def _request_head(http_version, method, parsed_url, params, headers):
-    """Return the request line and the header section (RFC 9112 3 and 5)."""
+def _request_head(http_version, method, parsed_url, params, headers, unsigned=None):
+    """Return the request line and the header section (RFC 9112 3 and 5).
+
+    Args:
+        unsigned: what _target_and_host returns for a request that is not signed, if it is known.
+    """
     lower_names = [name.lower() for name, _ in headers]
     is_signed = b'authorization' in lower_names and \
         headers[lower_names.index(b'authorization')][1].startswith(b'AWS4-HMAC-SHA256')
-    is_short = len(parsed_url.path) + len(parsed_url.query) <= _MAX_CACHED
-    make_target_and_host = _target_and_host if is_short else _target_and_host.__wrapped__
-    target, host = make_target_and_host(parsed_url, is_signed)
+    target, host = _target_and_host(parsed_url, is_signed) \
+        if is_signed or unsigned is None else unsigned
     if params:
         query = urllib.parse.urlencode(params, doseq=True, quote_via=urllib.parse.quote)
         if query:
@@ -1063,7 +1067,6 @@ def _request_head(http_version, method, parsed_url, params, headers):
     return b'\r\n'.join(lines)
 
 
-@functools.lru_cache(maxsize=_CACHE_SIZE)
 def _target_and_host(parsed_url, is_signed):
     """Return the request-target without params (RFC 9112 3.2.1), and the value of host.
 
@@ -1122,16 +1125,13 @@ def _section_end(data, seen):
 
     Lines end in CRLF or, as scripts on small servers write them, in LF alone (RFC 9112 2.2).
     """
-    start = max(0, seen - 2)
+    start = seen - 2 if seen > 2 else 0
     end = data.find(b'\n\r\n', start)
-    bare = data.find(b'\n\n', start, len(data) if end == -1 else end + 1)
+    after = end + 3
+    bare = data.find(b'\n\n', start, after if end != -1 else len(data))
     if bare != -1:
         end, after = bare, bare + 2
-    elif end != -1:
-        after = end + 3
-    else:
-        return -1, -1
-    return (end - 1 if data[end - 1:end] == b'\r' else end), after
+    return (end - 1 if end > 0 and data[end - 1] == 13 else end), after     # 13: CR
 
 
 def _guessed(data):
