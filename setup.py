@@ -45,6 +45,7 @@ setup(
             'lowhaio-chunked==0.0.5',
             'lowhaio-redirect==0.0.1',
             'lowhaio-retry==0.0.5',
+            "moto[s3,server]>=5.1; python_version < '3.14'",      # what it needs is not there yet
             'mypy==2.4.1',
             'pytest>=8.3',
             'ruff==0.17.6',

@@ -47,6 +47,7 @@ import threading
 import time
 import types
 import urllib.parse
+import urllib.request
 import warnings
 import weakref
 import xml.etree.ElementTree
@@ -866,7 +867,8 @@ REFUSED = [
      'or a mapping; got dict'),
 
     ('fields must be iterable', {'headers': 5}, "valid headers, pairs of bytes; got 'int'"),
-    ('fields must not be missing', {'headers': None}, "valid headers, pairs of bytes; got 'NoneType'"),
+    ('fields must not be missing', {'headers': None},
+     "valid headers, pairs of bytes; got 'NoneType'"),
     ('fields must not be a dict', {'headers': {b'accept': b'*/*'}}, r'pass its \.items\(\)$'),
     ('fields must not be names alone', {'headers': [b'accept']},
      r'got b.accept.: is it one pair, to be written as \(\(name, value\),\)\?$'),
@@ -2490,9 +2492,9 @@ def failing(kind, text, cause=None):
     assert asyncio.current_task().cancelling() == 0
 
 
-async def until(condition):
+async def until(condition, seconds=5):
     """Waits for what other tasks or the network bring about soon."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
         await asyncio.sleep(0)          # not longer, since a Clock may have stopped the time
@@ -6954,7 +6956,8 @@ class Processes:
             process = subprocess.Popen(
                 (sys.executable, '-W', 'ignore', __file__, 'serve', kind, *files),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
-                start_new_session=True)
+                start_new_session=True,
+                env={**os.environ, 'LOWHAIO_TEST_FOLDER': str(self.folder)})
         self.running.append(process)
         port = int(process.stdout.readline() or 0)
         if not (port and accepts(process, port)):
@@ -7092,7 +7095,34 @@ def serve_granian(sock, certificate=None, key=None):
             ssl_key=key and pathlib.Path(key)).serve()
 
 
+def serve_moto(sock):
+    """Serve S3 with one bucket, check each signature, and leave the credentials in a file."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+    port = sock.getsockname()[1]        # it takes no socket either
+    sock.close()
+    ThreadedMotoServer('127.0.0.1', port, verbose=False).start()
+    endpoint = f'http://127.0.0.1:{port}'
+    anybody = {'endpoint_url': endpoint, 'region_name': 'us-east-1',
+               'aws_access_key_id': 'anybody', 'aws_secret_access_key': 'anything'}
+    iam = boto3.client('iam', **anybody)
+    iam.create_user(UserName='user')
+    credentials = iam.create_access_key(UserName='user')['AccessKey']
+    iam.put_user_policy(UserName='user', PolicyName='all', PolicyDocument=json.dumps({
+        'Version': '2012-10-17',
+        'Statement': [{'Effect': 'Allow', 'Action': '*', 'Resource': '*'}]}))
+    boto3.client('s3', **anybody).create_bucket(Bucket='bucket')
+    urllib.request.urlopen(urllib.request.Request(       # from now on, everything is checked
+        f'{endpoint}/moto-api/reset-auth', b'0', {'content-type': 'text/plain'}))
+    file = pathlib.Path(os.environ['LOWHAIO_TEST_FOLDER'], 'credentials.json')
+    file.with_suffix('.new').write_text(json.dumps(
+        [credentials['AccessKeyId'], credentials['SecretAccessKey']]))
+    file.with_suffix('.new').rename(file)
+    threading.Event().wait()
+
+
 SERVE = {
+    'moto': serve_moto,
     'aiohttp': serve_aiohttp,
     'uvicorn-h11': functools.partial(serve_uvicorn, 'h11'),
     'uvicorn-httptools': functools.partial(serve_uvicorn, 'httptools'),
@@ -8252,6 +8282,37 @@ async def put(request, layer, url, data):
     """Puts an object. The layer that signs the payload adds the content-length by itself."""
     length = () if layer is lowhaio_aws_sigv4 else ((b'content-length', b'%d' % len(data)),)
     return await get(request, url, b'PUT', body=lowhaio.streamed(data), headers=length)
+
+
+@by_each_signing_layer
+def test_every_key_holds_before_a_verifier_that_takes_the_path_as_sent(processes, layer):
+    """D1, D2. moto checks what it is sent, on a port that is not the scheme's own."""
+    pytest.importorskip('moto', reason='its dependencies do not install on the newest Python')
+    url, file = processes.url('moto'), processes.folder / 'credentials.json'
+
+    @in_loop
+    async def test():
+        await until(file.exists, 30)
+        access_key, secret_key = json.loads(file.read_text())
+
+        async def credentials(secret_key=secret_key):
+            return access_key, secret_key, ()
+
+        async def wrong_credentials():
+            return await credentials('wrong')
+
+        async with pool() as request:
+            signed, wrong = (layer.signed(
+                request, credentials=get_credentials, service='s3', region='us-east-1')
+                for get_credentials in (credentials, wrong_credentials))
+            for key in ('k(1)', 'a b', 'c++', 'a%41b', "!$&'()*,;:=@", 'ü'):
+                assert (await put(signed, layer, f'{url}bucket/{key}', key.encode()))[0] == b'200'
+                assert (await get(signed, f'{url}bucket/{key}'))[2] == key.encode()
+                assert (await get(wrong, f'{url}bucket/{key}'))[0] == b'403'
+            params = (('list-type', '2'), ('prefix', 'a b'))
+            assert b'<Key>a b</Key>' in (await get(signed, f'{url}bucket', params=params))[2]
+
+    test()
 
 
 @pytest.mark.parametrize('key', [
