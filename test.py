@@ -74,6 +74,9 @@ import lowhaio
 
 # What the tests share.
 
+EAGER = {'eager_start': True} if os.environ.get('LOWHAIO_TEST_TASKS') == 'eager' else {}
+
+
 def new_loop():
     """Gives the event loop that the environment asks for."""
     if os.environ.get('LOWHAIO_TEST_LOOP') == 'uvloop':
@@ -105,10 +108,9 @@ async def checked(test):
     """Awaits the test, and looks at what it left."""
     loop = asyncio.get_running_loop()
     created, problems = [], []
-    eager = {'eager_start': True} if os.environ.get('LOWHAIO_TEST_TASKS') == 'eager' else {}
     loop.set_task_factory(lambda loop, coroutine, **kwargs: (
         created.append(getattr(coroutine, '__qualname__', repr(coroutine))),
-        asyncio.Task(coroutine, loop=loop, **eager | kwargs))[1])
+        asyncio.Task(coroutine, loop=loop, **EAGER | kwargs))[1])
     loop.set_exception_handler(lambda loop, context: problems.append(context))
     descriptors = open_descriptors()
 
@@ -6073,18 +6075,19 @@ async def ended_at(kind, at, how, times):
     loop = asyncio.get_running_loop()
     cancelled = 0
 
-    def cancel():
+    def cancel(task):
         nonlocal cancelled
         cancelled += 1
         task.cancel()
 
     def on_step(number, future):
+        task = asyncio.current_task()
         if not at <= number < at + times:
             return
         if how == 'while it waits' or future is None or future.done():
-            cancel()
+            cancel(task)
         else:                       # before the task hears of the result, in the same iteration
-            future.add_done_callback(lambda _: cancel())
+            future.add_done_callback(lambda _: cancel(task))
 
     async with Cancellable(kind).ready() as this:
         task = loop.create_task(as_coroutine(watched(as_coroutine(this.run()), on_step)))
@@ -7734,7 +7737,8 @@ async def pausing(body):
     for _ in range(lowhaio._MAX_TURN):
         await anext(body)
     task = asyncio.create_task(body.__anext__())
-    await asyncio.sleep(0)
+    if not EAGER:
+        await asyncio.sleep(0)
     assert not task.done()
     return task
 
