@@ -894,7 +894,7 @@ def _parse_url(url):
     if parsed.scheme not in ('http', 'https'):
         raise ValueError(f'expected url with scheme http or https; got {shown}')
 
-    host, is_literal = _parse_host(parsed)
+    host, is_literal = _parse_host(parsed, shown)
     try:
         port = parsed.port
     except ValueError:
@@ -915,8 +915,11 @@ def _shown(url):
     return repr(shown if len(shown) <= _MAX_QUOTED else shown[:_MAX_QUOTED] + '...')
 
 
-def _parse_host(parsed_url):
+def _parse_host(parsed_url, shown=None):
     """Return (host, whether it is an address): in punycode, an address without brackets.
+
+    Args:
+        shown: the URL, as an error text quotes it.
 
     Raises:
         ValueError: it is neither a name nor an address.
@@ -946,7 +949,7 @@ def _parse_host(parsed_url):
                          f'allows; got {hostname!r}') from error
     _check_host_length(host)
     if not _HOST.fullmatch(host):       # the codec lets a space pass
-        raise ValueError(f'expected url with a host; got {_shown(parsed_url.geturl())}')
+        raise ValueError(f'expected url with a host; got {shown}')
     try:
         return str(ipaddress.IPv4Address(host)), True
     except ValueError:
