@@ -1688,7 +1688,7 @@ class _Connection:
                 if head := self.parse_head(self.sock.recv(self.bufsize)):
                     return head
         except ssl.SSLError as error:
-            if not isinstance(error, (*_WOULD_BLOCK, *_PEER_CLOSED)):
+            if 'ALERT' in (error.reason or ''):
                 raise
         except (OSError, HttpError):
             pass
