@@ -8268,6 +8268,20 @@ async def test_empty_chunk_in_the_chunked_layer_does_not_end_the_message():
         await until(lambda: receiving.received.endswith(b'\r\n\r\n1\r\na\r\n0\r\n'))
 
 
+@in_loop
+async def test_retrying_stale_connections_loses_no_request():
+    """Each connection is closed when its second request comes, as by a server that is idle."""
+    async with Server(answering(OK, b'', then='close')) as server, pool() as request:
+        with failing(lowhaio.HttpStaleConnectionError, 'expected a response'):
+            for _ in range(2):
+                await get(request, server.url)
+        retrying = lowhaio_retry.retry(request, exception_intervals=(
+            (lowhaio.HttpConnectionError, (0, 0, 0)),
+            (lowhaio.HttpStaleConnectionError, (0, 0, 0))))
+        for _ in range(100):
+            assert (await get(retrying, server.url))[2] == b'ok'
+
+
 SIGNING = {layer.__name__: layer for layer in (
     lowhaio_aws_sigv4, lowhaio_aws_sigv4_unsigned_payload)}
 
