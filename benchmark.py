@@ -1,18 +1,21 @@
-"""Measures lowhaio beside other HTTP clients, on this machine.
+"""Measure lowhaio beside other HTTP clients, on this machine.
 
     python -m pip install --editable ".[benchmark]"
-    python benchmark.py                                     everything: a quarter of an hour
-    python benchmark.py --quick                             a look that takes about two minutes
+    python benchmark.py                                     everything: about an hour
+    python benchmark.py --quick                             a look that takes a few minutes
     python benchmark.py get-50 tls-50 --rounds 9            some scenarios (--list names them)
+    python benchmark.py --against FOLDER                    also another lowhaio.py, in FOLDER
     python benchmark.py --json results.json                 keep the figures
     python benchmark.py --chart results.json chart.svg      draw them
 
 The servers run in a process of their own, pinned away from the clients where the machine allows.
-Each figure is that of a new process with one client; within each round the clients take turns, so
-that what slows the machine down for a while slows all of them. What counts is the median over the
-rounds of the CPU time, user and system, all threads, that the client's process takes for one
-operation. The spread is that between the fastest and the slowest round. The column "x lowhaio" is
-the median over the rounds of the client's time, divided by lowhaio's in the same round and loop.
+So does nginx, where it is installed (Debian's package nginx-light will do); without it, the rows
+that need it are left out. Each figure is that of a new process with one client; within each round
+the clients take turns, so that what slows the machine down for a while slows all of them. What
+counts is the median over the rounds of the CPU time, user and system, all threads, that the
+client's process takes for one operation, unless the scenario's title says something else. The
+spread is that between the fastest and the slowest round. The column "x lowhaio" is the median over
+the rounds of the client's figure, divided by lowhaio's in the same round and loop.
 
 Two clients are floors, and no clients that anybody would want to use: `blocking` is a loop over a
 blocking socket, `protocol` is a bare asyncio.Protocol. Both send bytes that are made beforehand,
@@ -38,10 +41,12 @@ import os
 import pathlib
 import platform
 import resource
+import shutil
 import socket
 import socketserver
 import ssl
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -50,7 +55,9 @@ import time
 import tracemalloc
 
 HOST = '127.0.0.1'
-NAME = 'lowhaio-benchmark.test'     # has an A record for HOST, in the DNS server here
+HOSTS = [f'127.0.0.{number}' for number in range(1, 33)]    # where the small server listens
+DEAD = '127.0.0.33'                 # drops what comes to the small server's port
+NAME = 'lowhaio-benchmark.test'     # it and those below it have the addresses of `addresses_of`
 MB = 2 ** 20
 PIECE = bytes(65536)                # what a big request body yields at a time
 CHUNK = 32768                       # bytes of a chunk of a chunked response
@@ -64,8 +71,11 @@ BYTECODE_FOLDER = CACHE / 'lowhaio-benchmark' / 'bytecode'
 
 # What is measured, and what is wanted.
 
-US, MS, MEGABYTES, KILOBYTES = ('µs', 1e6), ('ms', 1e3), ('MB', 1e-6), ('kB', 1e-3)
-REAL = ('lowhaio', OLD, 'aiohttp', 'httpx', 'pyreqwest')
+US, MS, SECONDS = ('µs', 1e6), ('ms', 1e3), ('s', 1)
+MEGABYTES, KILOBYTES, COUNT = ('MB', 1e-6), ('kB', 1e-3), ('', 1)
+OURS = ('lowhaio', 'against', OLD)
+NAMED = (*OURS, 'aiohttp', 'httpx', 'httpx2', 'niquests')   # a name leads them to our addresses
+REAL = (*NAMED, 'pyreqwest', 'wreq')
 CLIENTS = (*REAL, 'protocol', 'blocking')
 BOTH, ASYNCIO = ('asyncio', 'uvloop'), ('asyncio',)
 
@@ -76,56 +86,69 @@ Scenario = collections.namedtuple('Scenario', (
     'clients',
     'loops',
     'unit',         # (name, how many of them are one second or byte)
-))
+), defaults=(REAL, ASYNCIO, US))
+
+
+def cpu(title, *arguments, clients=(*REAL, 'protocol'), loops=ASYNCIO, unit=US):
+    return Scenario(title, 'requests', arguments, clients, loops, unit)
+
 
 SCENARIOS = {
-    'get-50': Scenario('small GET, 50 in flight', 'requests', ('get', 'http', '/', 50),
-                       (*REAL, 'protocol'), BOTH, US),
-    'get-50-etag': Scenario('small GET, 50 in flight, never the same header section', 'requests',
-                            ('get', 'http', '/etag', 50), (*REAL, 'protocol'), ASYNCIO, US),
-    'get-1': Scenario('small GET, one at a time', 'requests', ('get', 'http', '/', 1),
-                      CLIENTS, BOTH, US),
-    'get-500': Scenario('small GET, 500 in flight', 'requests', ('get', 'http', '/', 500),
-                        (*REAL, 'protocol'), BOTH, US),
-    'idle-1': Scenario('small GET, 1 idle connection in the pool', 'requests',
-                       ('get', 'http', '/', 1, 1), ('lowhaio', OLD, 'aiohttp', 'pyreqwest'),
-                       ASYNCIO, US),
-    'idle-1000': Scenario('small GET, 1,000 idle connections in the pool', 'requests',
-                          ('get', 'http', '/', 1, 1000), ('lowhaio', OLD, 'aiohttp', 'pyreqwest'),
-                          ASYNCIO, US),
-    'literal': Scenario('small GET from a literal address', 'requests',
-                        ('get', 'http', '/', 50), ('lowhaio', OLD), ASYNCIO, US),
-    'name': Scenario('small GET from a name with a live DNS answer', 'requests',
-                     ('get', 'name', '/', 50), ('lowhaio', OLD), ASYNCIO, US),
-    'post': Scenario('small POST, 50 in flight', 'requests', ('post', 'http', '/', 50),
-                     (*REAL, 'protocol'), BOTH, US),
-    'connect': Scenario('new connection', 'requests', ('get', 'http', '/close', 1),
-                        CLIENTS, BOTH, US),
-    'connect-tls': Scenario('new TLS connection', 'requests', ('get', 'https', '/close', 1),
-                            CLIENTS, BOTH, US),
-    'tls-50': Scenario('TLS small GET, 50 in flight', 'requests', ('get', 'https', '/', 50),
-                       (*REAL, 'protocol'), BOTH, US),
-    'download': Scenario('256 MB download, content-length', 'requests',
-                         ('download', 'big', f'/length/{256 * MB}', 1),
-                         (*REAL, 'blocking'), BOTH, MS),
-    'download-chunked': Scenario('256 MB download, chunked', 'requests',
-                                 ('download', 'big', f'/chunked/{256 * MB}', 1),
-                                 (*REAL, 'blocking'), BOTH, MS),
-    'download-tls': Scenario('256 MB download, TLS', 'requests',
-                             ('download', 'bigtls', f'/length/{256 * MB}', 1),
-                             (*REAL, 'blocking'), BOTH, MS),
-    'upload': Scenario('256 MB upload', 'requests', ('upload', 'big', '/length/2', 1),
-                       (*REAL, 'blocking'), BOTH, MS),
-    'import': Scenario('import, beyond asyncio, ssl and aiodnsresolver', 'importing',
-                       ('import',), REAL, ASYNCIO, MS),
-    'pool': Scenario('Pool() for plain http', 'importing', ('pool',), ('lowhaio', OLD),
-                     ASYNCIO, MS),
+    'get-50': cpu('small GET, 50 in flight', 'get', 'http', '/', 50, loops=BOTH),
+    'get-50-etag': cpu('small GET, 50 in flight, never the same header section',
+                       'get', 'http', '/etag', 50),
+    'get-1': cpu('small GET, one at a time', 'get', 'http', '/', 1, clients=CLIENTS, loops=BOTH),
+    'get-500': cpu('small GET, 500 in flight', 'get', 'http', '/', 500, loops=BOTH),
+    'latency-500': Scenario('small GET, 500 in flight: latency, 99th percentile',
+                            'latency', (500,),
+                            (*REAL, 'protocol'), BOTH, MS),
+    'idle-1': cpu('small GET, 1 idle connection in the pool', 'get', 'http', '/', 1, 1,
+                  clients=REAL),
+    'idle-1000': cpu('small GET, 1,000 idle connections in the pool', 'get', 'http', '/', 1, 1000,
+                     clients=REAL),
+    'hosts-1': cpu('small GET, 1 host in turn', 'get', 'name', '/', 1, 1, 1, clients=REAL),
+    'hosts-1000': cpu('small GET, 1,000 hosts in turn, one idle connection each',
+                      'get', 'name', '/', 1, 1000, 1000, clients=REAL),
+    'literal': cpu('small GET from a literal address', 'get', 'http', '/', 50, clients=OURS),
+    'name': cpu('small GET from a name with a live DNS answer', 'get', 'name', '/', 50,
+                clients=OURS),
+    'rotating': Scenario('new connections for 1,000 GETs from a name with TTL 0, each answer '
+                         'of which has the next 8 of 32 addresses', 'new_connections', (1000,),
+                         NAMED, ASYNCIO, COUNT),
+    'dead-1': Scenario('first GET from a name the first of whose two addresses is dead: wall time',
+                       'dead_address', (1,), (*NAMED, 'wreq'), ASYNCIO, SECONDS),
+    'dead-2': Scenario('second GET from it, on a new connection: wall time',
+                       'dead_address', (2,), (*NAMED, 'wreq'), ASYNCIO, SECONDS),
+    'post': cpu('small POST, 50 in flight', 'post', 'http', '/', 50, loops=BOTH),
+    'connect': cpu('new connection', 'get', 'http', '/close', 1, clients=CLIENTS, loops=BOTH),
+    'connect-tls': cpu('new TLS connection', 'get', 'https', '/close', 1, clients=CLIENTS,
+                       loops=BOTH),
+    **{f'connect-{key}{suffix}': cpu(
+        f'new TLS connection to nginx, {title} chain of three, {what}',
+        'get', f'nginx-{key}{suffix}', '/close', 1, clients=CLIENTS)
+       for key, title in (('p256', 'P-256'), ('rsa', 'RSA'))
+       for suffix, what in (('', 'which lets resume'), ('-full', 'which lets nobody resume'))},
+    'tls-50': cpu('TLS small GET, 50 in flight', 'get', 'https', '/', 50, loops=BOTH),
+    'tls-50-nginx': cpu('TLS small GET, 50 in flight, nginx', 'get', 'nginx-p256', '/', 50,
+                        loops=BOTH),
+    **{name: cpu(title, verb, server, path, 1, clients=(*REAL, 'blocking'), loops=BOTH, unit=MS)
+       for name, title, verb, server, path in (
+           ('download', '256 MB download, content-length', 'download', 'big',
+            f'/length/{256 * MB}'),
+           ('download-chunked', '256 MB download, chunked', 'download', 'big',
+            f'/chunked/{256 * MB}'),
+           ('download-nginx', '256 MB download, chunked, nginx', 'download', 'nginx', '/chunked'),
+           ('download-tls', '256 MB download, TLS', 'download', 'bigtls', f'/length/{256 * MB}'),
+           ('upload', '256 MB upload', 'upload', 'big', '/length/2'))},
+    'import': Scenario('import, beyond asyncio, ssl and aiodnsresolver', 'importing', ('import',),
+                       unit=MS),
+    'pool': Scenario('Pool() for plain http', 'importing', ('pool',), OURS, unit=MS),
     'memory-down': Scenario('memory added by 1 GB down', 'transfer_memory',
-                            ('download', 'big', f'/length/{1024 * MB}'), REAL, ASYNCIO, MEGABYTES),
+                            ('download', 'big', f'/length/{1024 * MB}'), unit=MEGABYTES),
     'memory-up': Scenario('memory added by 1 GB up', 'transfer_memory',
-                          ('upload-gb', 'big', '/length/2'), REAL, ASYNCIO, MEGABYTES),
+                          ('upload-gb', 'big', '/length/2'), unit=MEGABYTES),
     'memory-idle': Scenario('memory added by an idle connection', 'idle_memory', (1000,),
-                            ('lowhaio', OLD, 'aiohttp'), ASYNCIO, KILOBYTES),
+                            NAMED, unit=KILOBYTES),
 }
 
 # What the scenarios do, as arguments of a client's `fetch`.
@@ -136,20 +159,25 @@ VERBS = {
 
 # (scenario, what lowhaio is divided by: a client, or a scenario of lowhaio's, or a unit; at most)
 TARGETS = (
-    ('get-50', 'protocol', 1.1), ('get-50', 'aiohttp', 0.30),
-    ('get-50', OLD, 0.30), ('get-50', 'pyreqwest', 0.70),
-    ('get-1', 'protocol', 1.35), ('get-1', 'aiohttp', 0.50),
-    ('get-500', 'get-50', 1.2), ('idle-1000', 'idle-1', 1.1), ('name', 'literal', 1.1),
-    ('post', 'aiohttp', 0.45),
-    ('connect', 'aiohttp', 0.50), ('connect-tls', 'aiohttp', 0.70),
-    ('tls-50', 'aiohttp', 0.40),
+    ('get-50', 'protocol', 0.90), ('get-50', 'aiohttp', 0.26), ('get-50', 'pyreqwest', 0.45),
+    ('get-50', 'against', 0.95), ('get-1', 'protocol', 1.0), ('get-500', 'get-50', 1.2),
+    ('latency-500', 'aiohttp', 0.20), ('latency-500', 'pyreqwest', 0.48),
+    ('idle-1000', 'idle-1', 1.1), ('hosts-1000', 'hosts-1', 1.1), ('name', 'literal', 1.1),
+    ('rotating', '', 20), ('dead-1', 's', 0.3), ('dead-2', 's', 0.01),
+    ('post', 'aiohttp', 0.42),
+    ('connect', 'aiohttp', 0.42), ('connect', 'against', 0.78), ('connect-tls', 'aiohttp', 0.65),
+    ('connect-p256', 'connect-p256-full', 0.57), ('connect-p256', 'against', 0.83),
+    ('connect-rsa', 'connect-rsa-full', 0.60), ('connect-rsa', 'against', 0.83),
+    ('tls-50', 'aiohttp', 0.40), ('tls-50-nginx', 'aiohttp', 0.45),
     ('download', 'blocking', 1.35), ('download-chunked', 'aiohttp', 0.80),
-    ('download-tls', 'blocking', 1.15), ('upload', OLD, 1.0),
+    ('download-nginx', 'aiohttp', 0.80), ('download-tls', 'blocking', 1.15),
+    ('upload', OLD, 1.0), ('upload', 'blocking', 0.9),
     ('import', 'ms', 10), ('pool', 'ms', 1),
     ('memory-down', 'MB', 2), ('memory-up', 'MB', 2), ('memory-idle', 'kB', 4),
 )
 
-CHARTED = ('get-50', 'get-50-etag', 'get-1', 'post', 'tls-50', 'connect-tls', 'download', 'upload')
+CHARTED = ('get-50', 'get-1', 'latency-500', 'post', 'connect', 'tls-50-nginx', 'download-nginx',
+           'upload')
 
 
 # Servers. They do as little as they can, so that no client has to wait for them.
@@ -161,15 +189,17 @@ KEPT, CLOSED = ANSWER % b'keep-alive', ANSWER % b'close'
 
 
 class SmallServer(asyncio.Protocol):
-    """Answers small requests at once.
+    """Answer small requests at once.
 
-    A GET of /close is the last one of its connection, and one of /etag gets an ETag of its own.
+    A GET of /close is the last one of its connection, one of /etag gets an ETag of its own, and
+    the response to one of /connections has as many bytes as there have been connections.
     """
 
-    etags = itertools.count()
+    etags, connections = itertools.count(), 0
 
     def connection_made(self, transport):
         self.transport, self.data = transport, b''
+        SmallServer.connections += 1
 
     def data_received(self, data):
         data = self.data + data
@@ -184,13 +214,17 @@ class SmallServer(asyncio.Protocol):
         elif data[:10] == b'GET /etag ':
             self.transport.write(KEPT.replace(b'abcdef-12', b'%09x' % next(self.etags)))
             self.data = data[end:]
+        elif data[:17] == b'GET /connections ':
+            self.transport.write(b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n'
+                                 % self.connections + bytes(self.connections))
+            self.data = data[end:]
         else:
             self.transport.write(KEPT)
             self.data = data[end:]
 
 
 class BigServer(socketserver.StreamRequestHandler):
-    """Takes any body, and sends what the path says: /length/BYTES or /chunked/BYTES."""
+    """Take any body, and send what the path says: /length/BYTES or /chunked/BYTES."""
 
     disable_nagle_algorithm = True
 
@@ -225,20 +259,95 @@ class BigServer(socketserver.StreamRequestHandler):
         return length
 
 
+rotations = itertools.count(0, 8)
+
+
+def addresses_of(name):
+    """Return (seconds to live, addresses) of NAME, or of one below it."""
+    if name.startswith('rotating.'):
+        start = next(rotations)
+        return 0, [HOSTS[(start + index) % len(HOSTS)] for index in range(8)]
+    return 3600, [DEAD, HOST] if name.startswith('dead.') else [HOST]
+
+
 class DnsServer(asyncio.DatagramProtocol):
-    """Answers each query with an A record for HOST, for an hour."""
+    """Answer each query with A records."""
 
     def connection_made(self, transport):
         self.transport = transport
 
     def datagram_received(self, data, addr):
-        record = b'\xc0\x0c\0\1\0\1\0\0\x0e\x10\0\4' + socket.inet_aton(HOST)
-        header = data[:2] + b'\x81\x80\0\1\0\1\0\0\0\0'
-        self.transport.sendto(header + data[12:] + record, addr)
+        first_label = data[13:13 + data[12]].decode().lower()   # its case varies, as a nonce
+        ttl, addresses = addresses_of(first_label + '.')
+        header = data[:2] + b'\x81\x80\0\1' + struct.pack('!H', len(addresses)) + bytes(4)
+        records = [b'\xc0\x0c\0\1\0\1' + struct.pack('!IH', ttl, 4) + socket.inet_aton(address)
+                   for address in addresses]
+        self.transport.sendto(header + data[12:] + b''.join(records), addr)
+
+
+NGINX = '''
+daemon off; master_process off; pid {folder}/pid; error_log stderr crit;
+events {{ worker_connections 8192; }}
+http {{
+    access_log off; keepalive_requests 1000000000; default_type text/plain;
+    ssl_protocols TLSv1.3; ssl_session_cache none;
+    client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
+    uwsgi_temp_path {folder}; scgi_temp_path {folder}; root {folder};
+    server {{
+        listen {host}:{ports[nginx]};
+        # SSI, which finds nothing in a file of zeros, makes its length unknown, so it is chunked.
+        location = /chunked {{ ssi on; ssi_types *; output_buffers 2 {chunk}; }}
+    }}
+    {tls_servers}
+}}
+'''
+NGINX_TLS = '''
+    server {{
+        listen {host}:{port} ssl; ssl_session_tickets {tickets};
+        ssl_certificate {certificate}; ssl_certificate_key {certificate};
+        location = / {{ return 200 "hello, world\\n"; }}
+        location = /close {{ keepalive_timeout 0; return 200 "hello, world\\n"; }}
+    }}
+'''
+NGINX_PORTS = ('nginx', 'nginx-p256', 'nginx-p256-full', 'nginx-rsa', 'nginx-rsa-full')
+
+
+@contextlib.contextmanager
+def running_nginx(config):
+    """Run nginx, where there is one. Give its ports."""
+    if not has_nginx():
+        yield {}
+        return
+
+    with contextlib.ExitStack() as stack:       # all are bound before any is freed, so they differ
+        socks = [stack.enter_context(socket.create_server((HOST, 0))) for _ in NGINX_PORTS]
+        ports = {name: sock.getsockname()[1]
+                 for name, sock in zip(NGINX_PORTS, socks, strict=True)}
+
+    folder = pathlib.Path(config['folder'], 'nginx')
+    folder.mkdir()
+    with open(folder / 'chunked', 'wb') as file:
+        file.truncate(256 * MB)
+    tls_servers = ''.join(NGINX_TLS.format(
+        host=HOST, port=ports[name], tickets='off' if name.endswith('-full') else 'on',
+        certificate=config[name.split('-')[1]]) for name in NGINX_PORTS[1:])
+    (folder / 'conf').write_text(NGINX.format(
+        folder=folder, host=HOST, ports=ports, chunk=CHUNK, tls_servers=tls_servers))
+    process = subprocess.Popen([has_nginx(), '-p', folder, '-c', folder / 'conf', '-e', 'stderr'])
+    try:
+        yield ports
+    finally:
+        process.kill()
+        process.wait()
+
+
+def has_nginx():
+    """Return the path of nginx, or None."""
+    return shutil.which('nginx', path=os.environ.get('PATH', os.defpath) + ':/usr/sbin')
 
 
 def serve_big(context=None):
-    """Gives the port of a BigServer that runs in threads."""
+    """Return the port of a BigServer that runs in threads."""
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads, request_queue_size = True, 128
 
@@ -252,20 +361,34 @@ def serve_big(context=None):
     return server.server_address[1]
 
 
+@contextlib.contextmanager
+def dropping(address):
+    """Listen, but let the kernel drop whatever comes, as its queue is full."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(socket.create_server(address, backlog=0))
+        for _ in range(4):
+            sock = stack.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(address)
+        yield
+
+
 async def serve(config):
-    """Runs all servers until stdin ends. Prints their ports."""
+    """Run all servers until stdin ends. Print their ports."""
     loop = asyncio.get_running_loop()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(config['certificate'])
     http, https = [await loop.create_server(SmallServer, HOST, 0, backlog=4096, ssl=tls)
                    for tls in (None, context)]
     dns, _ = await loop.create_datagram_endpoint(DnsServer, local_addr=(HOST, 0))
-    ports = {
-        'http': http.sockets[0].getsockname()[1], 'https': https.sockets[0].getsockname()[1],
-        'dns': dns.get_extra_info('sockname')[1], 'big': serve_big(), 'bigtls': serve_big(context),
-    }
-    print(json.dumps(ports), flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)
+    port = http.sockets[0].getsockname()[1]
+    await loop.create_server(SmallServer, HOSTS[1:], port, backlog=4096)
+    with dropping((DEAD, port)), running_nginx(config) as nginx_ports:
+        print(json.dumps({
+            'http': port, 'https': https.sockets[0].getsockname()[1],
+            'dns': dns.get_extra_info('sockname')[1], 'big': serve_big(),
+            'bigtls': serve_big(context), **nginx_ports}), flush=True)
+        await loop.run_in_executor(None, sys.stdin.read)
 
 
 # Clients. Each is an async context manager that gives `fetch(url, body, size, is_streamed)`: it
@@ -332,7 +455,7 @@ async def aiohttp_client(config):
 
 @contextlib.asynccontextmanager
 async def httpx_client(config):
-    import httpx
+    httpx = importlib.import_module(config['client'])       # or httpx2, which has the same names
 
     async def fetch(url, body=b'', size=0, is_streamed=False):
         if not is_streamed:
@@ -349,6 +472,28 @@ async def httpx_client(config):
 
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     async with httpx.AsyncClient(verify=client_context(config), limits=limits) as session:
+        yield fetch
+
+
+@contextlib.asynccontextmanager
+async def niquests_client(config):
+    import niquests
+
+    async def fetch(url, body=b'', size=0, is_streamed=False):
+        if not is_streamed:
+            headers = {'content-length': str(size)} if size else None
+            data = pieces(size) if size else body
+            response = await (session.post(url, data=data, headers=headers) if data else
+                              session.get(url))
+            return len(response.content)
+        response = await session.get(url, stream=True)
+        received = 0
+        async for chunk in await response.iter_content(-1):     # as it comes
+            received += len(chunk)
+        return received
+
+    async with niquests.AsyncSession(pool_connections=2000, pool_maxsize=2000) as session:
+        session.verify = config['authority']
         yield fetch
 
 
@@ -370,14 +515,47 @@ async def pyreqwest_client(config):
                 received += len(chunk)
             return received
 
-    authority = pathlib.Path(config['authority']).read_bytes()
-    async with ClientBuilder().add_root_certificate_pem(authority).build() as session:
+    builder = ClientBuilder()
+    for certificate in pathlib.Path(config['authority']).read_text().split('\n\n'):
+        builder = builder.add_root_certificate_pem(certificate.encode())
+    for name in names_of_hosts(1000):
+        builder = builder.resolve(name, HOST, config['ports']['http'])
+    async with builder.build() as session:
+        yield fetch
+
+
+@contextlib.asynccontextmanager
+async def wreq_client(config):
+    import ipaddress
+
+    import wreq
+
+    async def fetch(url, body=b'', size=0, is_streamed=False):
+        if size:
+            response = await session.post(url, body=pieces(size),
+                                          headers={'content-length': str(size)})
+        else:
+            response = await (session.post(url, body=body) if body else session.get(url))
+        if not is_streamed:
+            return len(await response.bytes())
+        received = 0
+        async with response.stream() as stream:
+            async for chunk in stream:
+                received += len(chunk)
+        return received
+
+    dns_options = wreq.DnsOptions()
+    for name in (f'dead.{NAME}', *names_of_hosts(1000)):
+        dns_options.add_resolve(name, [ipaddress.ip_address(address)
+                                       for address in addresses_of(name)[1]])
+    async with wreq.Client(tls_verify=pathlib.Path(config['authority']), dns_options=dns_options,
+                           http1_only=True) as session:
         yield fetch
 
 
 @functools.cache
 def prebuilt(url, body, size):
-    """Gives (whether it is TLS, port, whether the server closes, bytes) of a floor's request."""
+    """Return (whether it is TLS, port, whether the server closes, bytes) of a floor's request."""
     scheme, _, authority, path = url.split('/', 3)
     length = size or len(body)
     head = f'{"POST" if length else "GET"} /{path} HTTP/1.1\r\nhost:{HOST}\r\n'
@@ -478,14 +656,22 @@ def client_context(config):
 # Measuring. Each of these runs in a process that does nothing else.
 
 def times():
-    """Gives the CPU time of this process, all threads, and the wall time: seconds."""
+    """Return the CPU time of this process, all threads, and the wall time: seconds."""
     return time.process_time(), time.perf_counter()
 
 
-async def requests(config, verb, server, path, in_flight, idle=0):
-    """Gives the CPU and the wall time of one operation, and those in the warm-up before it."""
+async def requests(config, verb, server, path, in_flight, idle=0, hosts=0):
+    """Return the CPU and the wall time of one operation, and those in the warm-up before it.
+
+    With `hosts`, the operations go to as many names in turn.
+    """
     async with open_client(config) as fetch:
-        operation = functools.partial(fetch, get_url(config, server, path), **VERBS[verb])
+        urls = itertools.cycle([get_url(config, server, path, name)
+                                for name in names_of_hosts(hosts) or [NAME]])
+
+        def operation():
+            return fetch(next(urls), **VERBS[verb])
+
         await asyncio.gather(*[operation() for _ in range(idle)])
 
         async def repeat(until):
@@ -506,13 +692,50 @@ async def requests(config, verb, server, path, in_flight, idle=0):
         return {'value': cpu, 'wall': wall, 'warm_up': warm_up}
 
 
+async def latency(config, in_flight):
+    """Return the 99th percentile of the wall time of a GET on open connections."""
+    async with open_client(config) as fetch:
+        get = functools.partial(fetch, get_url(config, 'http', '/'))
+        for _ in range(2):
+            await asyncio.gather(*[get() for _ in range(in_flight)])
+        latencies, until = [], time.perf_counter() + 2 * config['seconds']
+
+        async def repeat():
+            start = 0
+            while start < until:
+                start = time.perf_counter()
+                await get()
+                latencies.append(time.perf_counter() - start)
+
+        await asyncio.gather(*[repeat() for _ in range(in_flight)])
+        return {'value': statistics.quantiles(latencies, n=100)[98]}
+
+
+async def new_connections(config, count):
+    """Return how many connections are made for `count` GETs, one at a time."""
+    async with open_client(config) as fetch:
+        before = await fetch(get_url(config, 'http', '/connections'))
+        for _ in range(count):
+            await fetch(get_url(config, 'name', '/', f'rotating.{NAME}'))
+        return {'value': await fetch(get_url(config, 'http', '/connections')) - before}
+
+
+async def dead_address(config, count):
+    """Return the wall time of the last of `count` GETs, each on a new connection."""
+    async with open_client(config) as fetch:
+        for _ in range(count):
+            start = time.perf_counter()
+            await fetch(get_url(config, 'name', '/close', f'dead.{NAME}'))
+        return {'value': time.perf_counter() - start}
+
+
 async def importing(config, what):
-    """Gives the time that an import takes, or the first Pool() after it."""
-    module = config['client'].split()[0]
+    """Return the time that an import takes, or the first Pool() after it."""
+    module = 'lowhaio' if config['client'] in OURS else config['client']
     code = f'''
 import asyncio, ssl, sys, time
 {'import aiodnsresolver' if module == 'lowhaio' else ''}
-sys.path.insert(0, {module_folder(config['client'])!r})
+sys.path.insert(0, {module_folder(config)!r})
 def now():
     return time.process_time(), time.perf_counter()
 before = now()
@@ -538,7 +761,7 @@ print(after[0] - before[0], after[1] - before[1])
 
 
 async def transfer_memory(config, verb, server, path):
-    """Gives the bytes by which a transfer lifts the peak of the resident memory."""
+    """Return the bytes by which a transfer lifts the peak of the resident memory."""
     def status(field):
         lines = pathlib.Path('/proc/self/status').read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
@@ -553,7 +776,7 @@ async def transfer_memory(config, verb, server, path):
 
 
 async def idle_memory(config, count):
-    """Gives the bytes that Python has allocated for an idle connection."""
+    """Return the bytes that Python has allocated for an idle connection."""
     async with open_client(config) as fetch:
         get = functools.partial(fetch, get_url(config, 'http', '/'))
         await get()
@@ -567,17 +790,36 @@ async def idle_memory(config, count):
 
 
 def open_client(config):
-    return globals()[config['client'].split()[0] + '_client'](config)
+    client = {'against': 'lowhaio', OLD: 'lowhaio', 'httpx2': 'httpx'}.get(
+        config['client'], config['client'])
+    return globals()[client + '_client'](config)
 
 
-def get_url(config, server, path):
-    scheme = 'https' if server in ('https', 'bigtls') else 'http'
-    host, port = (NAME, 'http') if server == 'name' else (HOST, server)
+def names_of_hosts(count):
+    return [f'{number}.{NAME}' for number in range(count)]
+
+
+def get_url(config, server, path, name=NAME):
+    scheme = 'https' if server in ('https', 'bigtls', *NGINX_PORTS[1:]) else 'http'
+    host, port = (name, 'http') if server == 'name' else (HOST, server)
     return f'{scheme}://{host}:{config["ports"][port]}{path}'
 
 
-def module_folder(client):
-    return str(OLD_FOLDER if client == OLD else pathlib.Path(__file__).resolve().parent)
+def module_folder(config):
+    here = pathlib.Path(__file__).resolve().parent
+    return str({OLD: OLD_FOLDER, 'against': config['against']}.get(config['client'], here))
+
+
+def answer_names():
+    """Let socket.getaddrinfo, which most clients use, know the names that the DNS server knows."""
+    def getaddrinfo(host, port, *args, **kwargs):
+        name = host.decode() if isinstance(host, bytes) else str(host)
+        if not name.endswith(NAME):
+            return original(host, port, *args, **kwargs)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, '', (address, int(port)))
+                for address in addresses_of(name)[1]]
+
+    original, socket.getaddrinfo = socket.getaddrinfo, getaddrinfo
 
 
 def run_child(role, config):
@@ -594,7 +836,8 @@ def run_child(role, config):
             runner.run(serve(config))
         os._exit(0)         # the threads of the big servers may be sending
 
-    sys.path.insert(0, module_folder(config['client']))
+    sys.path.insert(0, module_folder(config))
+    answer_names()
     scenario = SCENARIOS[config['scenario']]
     new_loop = importlib.import_module(config['loop']).new_event_loop
     with asyncio.Runner(loop_factory=new_loop) as runner:
@@ -604,10 +847,13 @@ def run_child(role, config):
 
 # Running it all.
 
-def measure_all(scenarios, clients, loops, rounds, seconds):
-    """Gives the results as they go into the JSON file. Shows its progress."""
+def measure_all(scenarios, clients, loops, rounds, seconds, against):
+    """Return the results as they go into the JSON file. Shows its progress."""
     from tqdm import tqdm
 
+    if not has_nginx() and (left_out := [name for name in scenarios if needs_nginx(name)]):
+        print(f'left out, as nginx is not installed: {", ".join(left_out)}')
+        scenarios = [name for name in scenarios if name not in left_out]
     todo = [(name, client, loop) for name in scenarios for loop in SCENARIOS[name].loops
             for client in SCENARIOS[name].clients
             if client in clients and loop in loops and (client, loop) != ('blocking', 'uvloop')]
@@ -617,7 +863,8 @@ def measure_all(scenarios, clients, loops, rounds, seconds):
     server_cpus, client_cpus = (cpus[:1], cpus[1:]) if len(cpus) > 1 else ([], [])
 
     with tempfile.TemporaryDirectory() as folder, \
-            serving(make_certificates(folder) | {'cpus': server_cpus}) as config, \
+            serving(make_certificates(folder) | {'cpus': server_cpus, 'folder': folder,
+                                                 'against': against}) as config, \
             tqdm(total=len(todo) * rounds, unit='run') as progress:
         for _ in range(rounds):
             for key in todo:
@@ -633,20 +880,38 @@ def measure_all(scenarios, clients, loops, rounds, seconds):
             'results': list(results.values())}
 
 
+def needs_nginx(scenario):
+    return any(argument in NGINX_PORTS for argument in SCENARIOS[scenario].arguments)
+
+
 def make_certificates(folder):
-    """Gives the paths of a new authority, and of a certificate for HOST with its key."""
+    """Return the paths of new authorities, and of certificates for HOST with their keys.
+
+    `certificate` is issued by an authority itself, the others by the second one below it.
+    """
     import trustme
 
-    paths = {name: os.path.join(folder, f'{name}.pem') for name in ('authority', 'certificate')}
+    kinds = {'p256': trustme.KeyType.ECDSA, 'rsa': trustme.KeyType.RSA}
+    paths = {name: os.path.join(folder, f'{name}.pem')
+             for name in ('authority', 'certificate', *kinds)}
+    roots = []
+    for name, key_type in kinds.items():
+        authority = trustme.CA(key_type=key_type)
+        roots.append(authority.cert_pem.bytes().strip())
+        for _ in range(2):
+            authority = authority.create_child_ca(key_type=key_type)
+        authority.issue_cert(HOST, key_type=key_type).private_key_and_cert_chain_pem.write_to_path(
+            paths[name])
     authority = trustme.CA()
-    authority.cert_pem.write_to_path(paths['authority'])
+    roots.append(authority.cert_pem.bytes().strip())
     authority.issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(paths['certificate'])
+    pathlib.Path(paths['authority']).write_bytes(b'\n\n'.join(roots))
     return paths
 
 
 @contextlib.contextmanager
 def serving(config):
-    """Runs the servers. Gives the config with their ports."""
+    """Run the servers. Give the config with their ports."""
     with subprocess.Popen([sys.executable, __file__, '--child', 'serve', json.dumps(config)],
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         yield config | {'ports': json.loads(process.stdout.readline())}
@@ -654,7 +919,7 @@ def serving(config):
 
 
 def run_client(runs, config):
-    """Adds one run of a client to `runs`; gives {} or {'error': text}."""
+    """Add one run of a client to `runs`; return {} or {'error': text}."""
     try:
         done = subprocess.run([sys.executable, __file__, '--child', 'client', json.dumps(config)],
                               capture_output=True, text=True, timeout=60)
@@ -667,7 +932,7 @@ def run_client(runs, config):
 
 
 def install_old():
-    """Installs the version of lowhaio that this one is compared with."""
+    """Install the version of lowhaio that this one is compared with."""
     if not (OLD_FOLDER / 'lowhaio.py').exists():
         subprocess.run([sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps',
                         '--disable-pip-version-check', '--target', str(OLD_FOLDER),
@@ -675,12 +940,12 @@ def install_old():
 
 
 def describe_environment(server_cpus, client_cpus):
-    """Gives what the figures depend on."""
+    """Return what the figures depend on."""
     def version(name):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             return importlib.metadata.version(name)
 
-    names = ('lowhaio', 'aiohttp', 'httpx', 'pyreqwest', 'uvloop', 'aiodnsresolver')
+    names = ('lowhaio', *REAL[3:], 'uvloop', 'aiodnsresolver')
     processor = platform.processor() or platform.machine()
     with contextlib.suppress(OSError, IndexError):
         models = pathlib.Path('/proc/cpuinfo').read_text().split('model name')
@@ -689,7 +954,9 @@ def describe_environment(server_cpus, client_cpus):
         'date': datetime.date.today().isoformat(),
         'python': f'{platform.python_implementation()} {platform.python_version()}',
         'processor': f'{processor}, {os.cpu_count()} cpus', 'system': platform.platform(),
-        'versions': {name: version(name) for name in names} | {'openssl': ssl.OPENSSL_VERSION},
+        'versions': {name: version(name) for name in names} | {
+            'openssl': ssl.OPENSSL_VERSION, 'nginx': has_nginx() and subprocess.run(
+                [has_nginx(), '-v'], capture_output=True, text=True, check=True).stderr.strip()},
         'cpus of the servers': server_cpus, 'cpus of the clients': client_cpus,
     }
 
@@ -702,7 +969,7 @@ def by_key(data):
 
 
 def ratio(values, others):
-    """Gives the median over the rounds, in each of which both were measured; None without any."""
+    """Return the median over the rounds, in each of which both were measured; None without any."""
     ratios = [value / other for value, other in zip(values or (), others or (), strict=False)
               if other]
     return statistics.median(ratios) if ratios else None
@@ -711,11 +978,11 @@ def ratio(values, others):
 def show(seconds_or_bytes, unit):
     name, scale = unit
     number = seconds_or_bytes * scale
-    return f'{number:,.{0 if number >= 100 else 1 if number >= 10 else 2}f} {name}'
+    return f'{number:,.{0 if number >= 100 else 1 if number >= 10 else 2}f} {name}'.strip()
 
 
 def print_results(data):
-    """Prints a table for each scenario and loop."""
+    """Print a table for each scenario and loop."""
     for name, value in data['environment'].items():
         print(f'{name}: {value}')
     print(f'rounds: {data["rounds"]}')
@@ -742,7 +1009,7 @@ def print_results(data):
 
 
 def print_targets(data):
-    """Prints what was wanted of lowhaio, on asyncio's loop, and whether it was met."""
+    """Print what was wanted of lowhaio, on asyncio's loop, and whether it was met."""
     values = by_key(data)
     print('\nlowhaio on asyncio\'s loop, against what is wanted of it')
     for name, against, most in TARGETS:
@@ -758,18 +1025,19 @@ def print_targets(data):
 
 
 def print_markdown(data):
-    """Prints the medians on asyncio's loop as a table for the README."""
+    """Print the medians on asyncio's loop as a table for the README."""
     values = by_key(data)
-    print('\n| | ' + ' | '.join(CLIENTS) + ' |\n|---|' + '---:|' * len(CLIENTS))
+    clients = [client for client in CLIENTS if any(client == key[1] for key in values)]
+    print('\n| | ' + ' | '.join(clients) + ' |\n|---|' + '---:|' * len(clients))
     for name, scenario in SCENARIOS.items():
-        row = [values.get((name, client, 'asyncio')) for client in CLIENTS]
+        row = [values.get((name, client, 'asyncio')) for client in clients]
         if any(row):
             cells = [show(statistics.median(cell), scenario.unit) if cell else '' for cell in row]
             print(f'| {scenario.title} | {" | ".join(cells)} |')
 
 
 def draw_chart(data):
-    """Gives an SVG of the CPU times on asyncio's loop. Its colours show on light and on dark."""
+    """Return an SVG of the CPU times on asyncio's loop. Its colours show on light and on dark."""
     values, y, parts = by_key(data), 54, []
     longest = 5     # times lowhaio: what is longer is cut
     for name in CHARTED:
@@ -815,6 +1083,8 @@ def main():
     parser.add_argument('--quick', action='store_true', help='one short round, on asyncio\'s loop')
     parser.add_argument('--rounds', type=int, metavar='N', help='5 unless given')
     parser.add_argument('--client', choices=CLIENTS, action='append', help='all, if none is given')
+    parser.add_argument('--against', type=pathlib.Path, metavar='FOLDER',
+                        help='take the lowhaio.py in it as one more client')
     parser.add_argument('--loop', choices=BOTH, action='append', help='both, if none is given')
     parser.add_argument('--json', type=pathlib.Path, metavar='FILE', help='write the figures')
     parser.add_argument('--chart', nargs=2, type=pathlib.Path, metavar=('JSON', 'SVG'),
@@ -834,12 +1104,15 @@ def main():
 
     wanted = set(args.scenarios) | {against for name, against, _ in TARGETS
                                     if name in args.scenarios and against in SCENARIOS}
-    clients = args.client or CLIENTS
+    clients = [client for client in args.client or CLIENTS if client != 'against']
+    if args.against:
+        clients.append('against')
     if OLD in clients:
         install_old()
     data = measure_all([name for name in SCENARIOS if name in wanted or not wanted],
                        clients, args.loop or (ASYNCIO if args.quick else BOTH),
-                       args.rounds or (1 if args.quick else 5), 0.15 if args.quick else 0.6)
+                       args.rounds or (1 if args.quick else 5), 0.15 if args.quick else 0.6,
+                       args.against and str(args.against.resolve()))
     if args.json:
         args.json.write_text(json.dumps(data, indent=1), encoding='utf-8')
     print_results(data)
