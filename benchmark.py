@@ -401,6 +401,13 @@ async def pieces(size):
         yield PIECE
 
 
+async def count_bytes(chunks):
+    received = 0
+    async for chunk in chunks:
+        received += len(chunk)
+    return received
+
+
 @contextlib.asynccontextmanager
 async def lowhaio_client(config):
     import aiodnsresolver
@@ -441,12 +448,8 @@ async def aiohttp_client(config):
         data = pieces(size) if size else body
         async with (session.post(url, data=data, headers=headers) if data else
                     session.get(url)) as response:
-            if not is_streamed:
-                return len(await response.read())
-            received = 0
-            async for chunk in response.content.iter_any():
-                received += len(chunk)
-            return received
+            return (await count_bytes(response.content.iter_any()) if is_streamed else
+                    len(await response.read()))
 
     connector = aiohttp.TCPConnector(limit=0, ssl=client_context(config))
     async with aiohttp.ClientSession(connector=connector) as session:
@@ -465,10 +468,7 @@ async def httpx_client(config):
                               session.get(url))
             return len(response.content)
         async with session.stream('GET', url) as response:
-            received = 0
-            async for chunk in response.aiter_bytes():
-                received += len(chunk)
-            return received
+            return await count_bytes(response.aiter_bytes())
 
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     async with httpx.AsyncClient(verify=client_context(config), limits=limits) as session:
@@ -483,17 +483,15 @@ async def niquests_client(config):
         if not is_streamed:
             headers = {'content-length': str(size)} if size else None
             data = pieces(size) if size else body
-            response = await (session.post(url, data=data, headers=headers) if data else
-                              session.get(url))
+            response = await (
+                session.post(url, data=data, headers=headers, verify=authority) if data else
+                session.get(url, verify=authority))
             return len(response.content)
-        response = await session.get(url, stream=True)
-        received = 0
-        async for chunk in await response.iter_content(-1):     # as it comes
-            received += len(chunk)
-        return received
+        response = await session.get(url, stream=True, verify=authority)
+        return await count_bytes(await response.iter_content(-1))   # as it comes
 
+    authority = config['authority']     # the environment may overrule that of a session
     async with niquests.AsyncSession(pool_connections=2000, pool_maxsize=2000) as session:
-        session.verify = config['authority']
         yield fetch
 
 
@@ -536,13 +534,7 @@ async def wreq_client(config):
                                           headers={'content-length': str(size)})
         else:
             response = await (session.post(url, body=body) if body else session.get(url))
-        if not is_streamed:
-            return len(await response.bytes())
-        received = 0
-        async with response.stream() as stream:
-            async for chunk in stream:
-                received += len(chunk)
-        return received
+        return await count_bytes(response.stream()) if is_streamed else len(await response.bytes())
 
     dns_options = wreq.DnsOptions()
     for name in (f'dead.{NAME}', *names_of_hosts(1000)):
@@ -725,7 +717,11 @@ async def dead_address(config, count):
     async with open_client(config) as fetch:
         for _ in range(count):
             start = time.perf_counter()
-            await fetch(get_url(config, 'name', '/close', f'dead.{NAME}'))
+            try:
+                async with asyncio.timeout(20):
+                    await fetch(get_url(config, 'name', '/close', f'dead.{NAME}'))
+            except TimeoutError:
+                raise TimeoutError('took longer than 20 s') from None
         return {'value': time.perf_counter() - start}
 
 
@@ -1037,7 +1033,7 @@ def print_markdown(data):
 
 
 def draw_chart(data):
-    """Return an SVG of the CPU times on asyncio's loop. Its colours show on light and on dark."""
+    """Return an SVG of the medians on asyncio's loop. Its colours show on light and on dark."""
     values, y, parts = by_key(data), 54, []
     longest = 5     # times lowhaio: what is longer is cut
     for name in CHARTED:
@@ -1063,13 +1059,18 @@ def draw_chart(data):
     about = (f'{environment["date"]}, {environment["python"]}, {environment["processor"]}; '
              f'median of {data["rounds"]} rounds')
     return f'''<svg xmlns="http://www.w3.org/2000/svg" viewBox="-8 0 720 {y - 6}" role="img">
-<title>CPU time of HTTP clients</title>
+<title>What HTTP clients take for one operation</title>
 <style>
-text {{ font: 13px system-ui, sans-serif; fill: #7a828c }}
-.title {{ font-weight: 600 }}
-.ours {{ fill: #1f9d6b }} .other {{ fill: #6f8fc9 }} .floor {{ fill: #8d939b; opacity: .6 }}
+text {{ font: 13px system-ui, sans-serif; fill: #66707a }}
+.title {{ font-weight: 600; fill: #4d565f }}
+.ours {{ fill: #1a8f60 }} .other {{ fill: #6f8fc9 }} .floor {{ fill: #8d939b; opacity: .6 }}
+@media (prefers-color-scheme: dark) {{
+text {{ fill: #8f98a3 }}
+.title {{ fill: #b4bcc6 }}
+.ours {{ fill: #2bb37e }} .other {{ fill: #5f80bd }}
+}}
 </style>
-<text class="title" x="0" y="14">CPU time of the client for one operation, shorter is better</text>
+<text class="title" x="0" y="14">CPU time of the client for one operation; shorter is better</text>
 <text x="0" y="31" style="font-size: 11px">{html.escape(about)}</text>
 {chr(10).join(parts)}
 </svg>

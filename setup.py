@@ -21,10 +21,13 @@ setup(
         'benchmark': [
             'aiohttp>=3.10',
             'httpx>=0.28',
+            'httpx2>=2.0',
+            'niquests>=3.15',
             'pyreqwest>=0.15',
             'tqdm>=4.66',
             'trustme>=1.2',
             'uvloop>=0.21; sys_platform != "win32"',
+            'wreq>=0.13',
         ],
         'dev': [
             'aiofastforward>=0.0.26',

@@ -8911,10 +8911,51 @@ def test_benchmark_measures_and_draws(tmp_path):
 
 def test_benchmark_names_its_scenarios_and_refuses_others():
     listed = run_benchmark('--list').stdout.splitlines()
-    assert len(listed) == len({line.split()[0] for line in listed}) > 20
+    assert len(listed) == len({line.split()[0] for line in listed}) > 30
     done = run_benchmark('get-51')
     assert done.returncode == 2
     assert done.stderr.endswith('expected scenarios that --list names; got get-51\n')
+
+
+def test_benchmark_compares_with_another_module(tmp_path):
+    other = (FOLDER / 'lowhaio.py').read_text(encoding='utf-8')
+    results = tmp_path / 'results.json'
+    (tmp_path / 'lowhaio.py').write_text(other + 'raise ImportError("the other")\n', 'utf-8')
+    done = run_benchmark('rotating', 'dead-1', 'latency-500', '--quick', '--against', tmp_path,
+                         '--client', 'lowhaio', '--json', results)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('against         failed: ImportError: the other\n') == 3
+
+    (tmp_path / 'lowhaio.py').write_text(other, 'utf-8')
+    done = run_benchmark('rotating', 'dead-1', 'hosts-1000', 'latency-500', '--quick',
+                         '--against', tmp_path, '--client', 'lowhaio', '--json', results)
+    assert 'failed' not in done.stdout
+    values = {(row['scenario'], row['client']): row['runs'][0]['value']
+              for row in json.loads(results.read_text())['results']}
+    assert set(values) == set(itertools.product(
+        ('rotating', 'dead-1', 'hosts-1', 'hosts-1000', 'latency-500'), ('lowhaio', 'against')))
+    assert values['rotating', 'lowhaio'] == values['rotating', 'against'] <= 20
+    assert 0.1 < values['dead-1', 'lowhaio'] < 5        # the dead address is tried first
+
+
+@pytest.mark.skipif(not shutil.which('nginx', path='/usr/sbin:/usr/bin:/usr/local/bin'),
+                    reason='nginx is not installed')
+def test_benchmark_measures_against_nginx():
+    done = run_benchmark('tls-50-nginx', 'connect-rsa', 'download-nginx', '--quick',
+                         '--client', 'lowhaio')
+    assert done.returncode == 0, done.stderr
+    assert 'failed' not in done.stdout
+    assert re.search(r'\n  connect-rsa +[0-9.]+ of connect-rsa-full ', done.stdout)
+    assert done.stdout.count('\n| 256 MB download, chunked, nginx |') == 1
+
+
+def test_benchmark_leaves_out_what_needs_nginx():
+    code = ('import benchmark, sys; benchmark.has_nginx = lambda: None; '
+            'sys.argv[1:] = ["tls-50-nginx", "--quick"]; benchmark.main()')
+    done = subprocess.run([sys.executable, '-c', code], cwd=FOLDER, capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith('left out, as nginx is not installed: tls-50-nginx\n')
 
 
 # What is guided by coverage, and takes as long as one lets it:
