@@ -334,6 +334,11 @@ def running_nginx(config):
         folder=folder, host=HOST, ports=ports, chunk=CHUNK, tls_servers=tls_servers))
     process = subprocess.Popen([has_nginx(), '-p', folder, '-c', folder / 'conf', '-e', 'stderr'])
     try:
+        for _ in range(100):
+            with contextlib.suppress(ConnectionRefusedError), \
+                    socket.create_connection((HOST, ports['nginx'])):
+                break
+            time.sleep(0.05)
         yield ports
     finally:
         process.kill()
@@ -1068,8 +1073,8 @@ text {{ fill: #8b949e }}
 .ours {{ fill: #2bb37e }} .other {{ fill: #5f80bd }}
 }}
 </style>
-<text class="title" x="0" y="14">CPU time of the client for one operation, or what the title says; \
-shorter is better</text>
+<text class="title" x="0" y="14">CPU time of the client for one operation, or what the title \
+says; shorter is better</text>
 <text x="0" y="31" style="font-size: 11px">{html.escape(about)}</text>
 {chr(10).join(parts)}
 </svg>
