@@ -386,8 +386,11 @@ async def serve(config):
                    for tls in (None, context)]
     dns, _ = await loop.create_datagram_endpoint(DnsServer, local_addr=(HOST, 0))
     port = http.sockets[0].getsockname()[1]
-    await loop.create_server(SmallServer, HOSTS[1:], port, backlog=4096)
-    with dropping((DEAD, port)), running_nginx(config) as nginx_ports:
+    with contextlib.ExitStack() as stack:
+        nginx_ports = stack.enter_context(running_nginx(config))
+        with contextlib.suppress(OSError):      # without Linux, HOST may be the only one
+            await loop.create_server(SmallServer, HOSTS[1:], port, backlog=4096)
+            stack.enter_context(dropping((DEAD, port)))
         print(json.dumps({
             'http': port, 'https': https.sockets[0].getsockname()[1],
             'dns': dns.get_extra_info('sockname')[1], 'big': serve_big(),
