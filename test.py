@@ -8890,8 +8890,8 @@ def run_benchmark(*arguments):
 def test_benchmark_measures_and_draws(tmp_path):
     results, chart = tmp_path / 'results.json', tmp_path / 'chart.svg'
     done = run_benchmark(
-        'get-50', 'connect', 'post', 'connect-tls', 'tls-50', 'import', '--quick', '--json', results,
-        '--client', 'lowhaio', '--client', 'protocol', '--client', 'blocking')
+        'get-50', 'connect', 'post', 'connect-tls', 'tls-50', 'import', '--quick',
+        '--json', results, '--client', 'lowhaio', '--client', 'protocol', '--client', 'blocking')
     assert done.returncode == 0, done.stderr
     assert 'failed' not in done.stdout
     assert re.search(r'\n  get-50  .* of protocol .* (met|MISSED)\n', done.stdout)
