@@ -129,7 +129,7 @@ SCENARIOS = {
         f'new TLS connection to nginx, {title} chain of three, {what}',
         'get', f'nginx-{key}{suffix}', '/close', 1, clients=CLIENTS)
        for key, title in (('p256', 'P-256'), ('rsa', 'RSA'))
-       for suffix, what in (('', 'which lets resume'), ('-full', 'which lets nobody resume'))},
+       for suffix, what in (('', 'with tickets'), ('-full', 'without tickets'))},
     'tls-50': cpu('TLS small GET, 50 in flight', 'get', 'https', '/', 50, loops=BOTH),
     'tls-50-nginx': cpu('TLS small GET, 50 in flight, nginx', 'get', 'nginx-p256', '/', 50,
                         loops=BOTH),
