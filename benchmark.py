@@ -102,8 +102,7 @@ SCENARIOS = {
     'get-1': cpu('small GET, one at a time', 'get', 'http', '/', 1, clients=CLIENTS, loops=BOTH),
     'get-500': cpu('small GET, 500 in flight', 'get', 'http', '/', 500, loops=BOTH),
     'latency-500': Scenario('small GET, 500 in flight: latency, 99th percentile',
-                            'latency', (500,),
-                            (*REAL, 'protocol'), BOTH, MS),
+                            'latency', (500,), (*REAL, 'protocol'), BOTH, MS),
     'idle-1': cpu('small GET, 1 idle connection in the pool', 'get', 'http', '/', 1, 1,
                   clients=MANY),
     'idle-1000': cpu('small GET, 1,000 idle connections in the pool', 'get', 'http', '/', 1, 1000,
@@ -896,20 +895,17 @@ def make_certificates(folder):
     """
     import trustme
 
-    kinds = {'p256': trustme.KeyType.ECDSA, 'rsa': trustme.KeyType.RSA}
-    paths = {name: os.path.join(folder, f'{name}.pem')
-             for name in ('authority', 'certificate', *kinds)}
+    paths = {'authority': os.path.join(folder, 'authority.pem')}
     roots = []
-    for name, key_type in kinds.items():
+    for name, kind, depth in (
+            ('certificate', 'ECDSA', 0), ('p256', 'ECDSA', 2), ('rsa', 'RSA', 2)):
+        key_type, paths[name] = trustme.KeyType[kind], os.path.join(folder, f'{name}.pem')
         authority = trustme.CA(key_type=key_type)
         roots.append(authority.cert_pem.bytes().strip())
-        for _ in range(2):
+        for _ in range(depth):
             authority = authority.create_child_ca(key_type=key_type)
-        authority.issue_cert(HOST, key_type=key_type).private_key_and_cert_chain_pem.write_to_path(
-            paths[name])
-    authority = trustme.CA()
-    roots.append(authority.cert_pem.bytes().strip())
-    authority.issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(paths['certificate'])
+        certificate = authority.issue_cert(HOST, key_type=key_type)
+        certificate.private_key_and_cert_chain_pem.write_to_path(paths[name])
     pathlib.Path(paths['authority']).write_bytes(b'\n\n'.join(roots))
     return paths
 
