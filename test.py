@@ -35,6 +35,7 @@ import queue
 import random
 import re
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -6567,6 +6568,22 @@ async def test_alert_that_came_before_a_send_failed_is_told(size):
                     await request(b'POST', url, body=lowhaio.streamed(bytes(size)),
                                   headers=((b'content-length', b'%d' % size),))
                 assert isinstance(caught.value.__cause__, ssl.SSLError)
+        listener.shutdown(socket.SHUT_RDWR)
+        await asyncio.to_thread(thread.join)
+
+
+@in_loop
+async def test_alert_that_came_before_the_first_send_failed_is_told():
+    def fail_when_it_has_come(sock):
+        assert select.select([sock], [], [], 5)[0]
+        raise BrokenPipeError(errno.EPIPE, 'gone')
+
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        client, thread = server_that_wants_certificates(listener)
+        async with pool(get_ssl_context=lambda: client,
+                        sock_pre_message=fail_when_it_has_come) as request:
+            with failing(lowhaio.HttpConnectionError, r'(?i)certificate.required', ssl.SSLError):
+                await request(b'GET', f'https://127.0.0.1:{listener.getsockname()[1]}/')
         listener.shutdown(socket.SHUT_RDWR)
         await asyncio.to_thread(thread.join)
 
