@@ -12,6 +12,7 @@ in_loop.
 """
 
 import array
+import ast
 import asyncio
 import collections
 import concurrent.futures
@@ -44,6 +45,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 import types
@@ -8501,39 +8503,86 @@ async def test_layers_stack_redirecting_over_signed(layer):
         assert store.noted[0][2][b'host'] == b'other.test'
 
 
-# The examples of the README.
+# The examples of the README and the recipes.
 #
-# Each block is a whole program, that runs in a process of its own. There, www.example.com and its
-# ports lead to the servers here: by the hooks of Pool that the program leaves as they are, and
-# else by what its own hook calls.
+# Each block is run in a process of its own. There, www.example.com and its ports lead to the
+# servers here: by the hooks of Pool that the program leaves as they are, and else by what its own
+# hook calls.
 
 FOLDER = pathlib.Path(lowhaio.__file__).resolve().parent
-EXAMPLES_IN = FOLDER / 'README.md'
+EXAMPLES_IN = [FOLDER / 'README.md', FOLDER / 'docs' / 'recipes.md']
 
-# A part of what each example has to print, in the order of their headings, all of which are here.
+# What drives an application, behind its block: sends a request without a body, and a chunked one
+WITH_UVICORN = """
+import contextlib, http.client, threading
+import uvicorn
+
+@contextlib.contextmanager
+def serving():
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level='warning', ws='none'))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+    try:
+        yield http.client.HTTPConnection(*server.servers[0].sockets[0].getsockname())
+    finally:
+        server.should_exit = True
+        thread.join()
+
+with serving() as connection:
+    for method, path, body in (
+            ('GET', '/', None), ('GET', '/a%20b?c=d', None), ('PUT', '/', b'known'),
+            ('POST', '/', iter([b'un', b'known']))):
+        connection.request(method, path, body, {'connection': 'x-of-one', 'x-of-one': '1'})
+        response = connection.getresponse()
+        print(method, path, response.status, response.read(), response.headers['x-asked'])
+connection.close()
+"""
+
+# A part of what each example has to print, in the order of their headings, all of which are here,
+# and what has to stand behind it so that it does anything.
 EXAMPLES = [
     ('lowhaio', "b'Hello'"),
-    ('Bodies', "b'line 0"),
     ('Bodies', "b'200' b'some bytes'"),
+    ('Bodies', "b'line 0\\nline 1\\nline 2\\n'"),
+    ('TLS', "b'200' b'Hello'"),
     ('Errors', "b'200' b'Hello'"),
-    ('A custom SSL context', "b'200' b'Hello'"),
+    ('Recipes', ''),
     ('POST JSON', "b'200' {'name': 'value'}"),
+    ('POST a form', "b'200' b'name=Ada&age=36'"),
+    ('POST a form with files', 'filename="ada.png"\\r\\nContent-Type: image/png\\r\\n'),
     ('Upload a file', "b'200' 300000"),
     ('Upload what has no known length', 'upload.bin'),
     ('Download to a file, with a progress bar', "b'200'"),
-    ('A layer that decodes gzip', "b'200' b'Hello'"),
-    ('Layers for a base URL and for cookies',
-     "b'200' b'Hello /shop/login '\nb'200' b'Hello /shop/basket id=1'\n"),
+    ('Read lines and event streams', "{'number': 0}\n{'number': 1}\n{'number': 2}\n"),
     ('Many requests at once, with a limit', '50'),
     ('A time limit for a whole request', 'took too long'),
-    ('A Unix socket', "b'200' b'Hello from docker'"),
-    ('Another resolver', "b'200' b'Hello'"),
+    ('Retries', "b'200' b'busy no more'"),
+    ('The published layers, stacked', "b'200' b'some bytes'"),
+    ('A bearer token', "b'200' b'Bearer secret'"),
+    ('Basic authentication', "b'200' b'Basic dXNlcjpwYXNzd29yZA=='"),
+    ('A base URL', "b'200' b'/shop/basket without a cookie'"),
+    ('Cookies', "b'200' b'/shop/login without a cookie'\nb'200' b'/shop/basket id=1'\n"),
+    ('gzip', "b'200' b'Hello from gzip'"),
+    ('A pool as a context manager', "b'200' b'Hello'"),
+    ('Start-up and shut-down of an application', "GET / 200 b'Hello' None\n", WITH_UVICORN),
+    ('A reverse proxy', "GET / 200 b'Hello' GET / HTTP/1.1\n"
+                        "GET /a%20b?c=d 200 b'Hello' GET /a%20b?c=d HTTP/1.1\n"
+                        "PUT / 200 b'known' PUT / HTTP/1.1\n"
+                        "POST / 200 b'unknown' POST / HTTP/1.1\n", WITH_UVICORN),
+    ('A fake request in a test', 'passed', "\ntest_name_of()\nprint('passed')\n"),
     ('Logging', "b'200' b'Hello'"),
     ('uvloop', "b'200' b'Hello'"),
-    ('The published layers, stacked', "b'200' b'some bytes'"),
+    ('Fixed addresses', "b'200' b'Hello'"),
+    ('The resolver of the system', "b'200' b'Hello'"),
+    ('A slow name server', "b'200' b'Hello'"),
+    ('TCP keepalive and a source address', "b'200' b'Hello'"),
+    ('A Unix socket', "b'200' b'Hello from docker'"),
+    ('Another protocol, after a 101', "b'HELLO\\n'"),
 ]
 
-EXAMPLE_SETTING = '''
+EXAMPLE_SETTING = """
 import functools, runpy, socket, sys
 import aiodnsresolver, certifi, lowhaio
 
@@ -8543,31 +8592,33 @@ class Socket(socket.socket):
     def connect(self, address):
         super().connect((address[0], {80: http_port, 443: https_port}[address[1]]))
 
-def get_sock():
-    sock = Socket(socket.AF_INET, socket.SOCK_STREAM)
+def get_sock(family=socket.AF_INET):
+    sock = Socket(family, socket.SOCK_STREAM)
     sock.setblocking(False)
     return sock
 
 async def get_nameservers(_, __):
     yield 2, ('127.0.0.1', dns_port)
 
-def getaddrinfo(host, *_, **__):
-    assert host == 'www.example.com'
+def getaddrinfo(host, *args, **kwargs):
+    if host != 'www.example.com':
+        return theirs(host, *args, **kwargs)
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, '', ('127.0.0.1', 0))]
 
-socket.getaddrinfo = getaddrinfo
+theirs, socket.getaddrinfo = socket.getaddrinfo, getaddrinfo
 certifi.where = lambda: 'authority.pem'
+lowhaio.get_nonblocking_sock = get_sock
 lowhaio.Pool = functools.partial(
     lowhaio.Pool, get_sock=get_sock, get_dns_resolver=functools.partial(
         aiodnsresolver.Resolver, get_nameservers=get_nameservers))
 runpy.run_path(sys.argv[1], run_name='__main__')
-'''
+"""
 
 
-def examples():
-    """Gives pairs (heading, block) of each block of Python in the text."""
+def blocks():
+    """Return pairs (heading, block) of each block of Python in the texts."""
     heading, found = None, []
-    text = EXAMPLES_IN.read_text('utf-8')
+    text = '\n'.join(path.read_text('utf-8') for path in EXAMPLES_IN)
     for part in re.split(r'^(#+ .*|```python\n(?:.*\n)*?```)$', text, flags=re.M):
         if part.startswith('#'):
             heading = part.lstrip('# ')
@@ -8576,49 +8627,106 @@ def examples():
     return found
 
 
+def examples():
+    """Return pairs (heading, program). A block that awaits outside of functions gets a main."""
+    around, = [block for heading, block in blocks() if heading == 'Recipes']
+    return [(heading, with_main(block, around)) for heading, block in blocks()]
+
+
+def with_main(block, around):
+    """Put a block that needs it into `around`, as it says there."""
+    tree = compile(block, 'block', 'exec', ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    awaiting = (ast.Await, ast.AsyncFor, ast.AsyncWith)
+    definitions = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    rest = [part for part in tree.body if not isinstance(part, definitions)]
+    if not any(isinstance(node, awaiting) for part in rest for node in ast.walk(part)):
+        return block
+
+    lines, pool = block.splitlines(), '    request, close = Pool()\n'
+    begin = rest[0].lineno - 1
+    before, inside = lines[:begin], lines[begin:]
+    own = [part for part in rest if ast.unparse(part).startswith('request, close = Pool(')]
+    if own:
+        end = own[0].end_lineno - begin
+        assert pool in around
+        around = around.replace(pool, indented(inside[:end], 4))
+        inside = inside[end:]
+    around = around.replace('        ...\n', indented(inside, 8))
+    head, main = around.split('async def main()')
+    return head + '\n'.join(before) + '\n\n\nasync def main()' + main
+
+
+def indented(lines, width):
+    return textwrap.indent('\n'.join(lines) + '\n', ' ' * width)
+
+
 def write_examples(folder):
-    """Writes each block to a file, for type checkers. Gives the paths."""
+    """Write each program to a file, for type checkers. Return the paths."""
     paths = []
-    for number, (_, block) in enumerate(examples()):
+    for number, (_, program) in enumerate(examples()):
         paths.append(pathlib.Path(folder) / f'example_{number}.py')
-        paths[-1].write_text(block, 'utf-8')
+        paths[-1].write_text(program, 'utf-8')
     return paths
 
 
 async def www_example_com(reader, writer):
-    """Echoes bodies. Else it says hello, as the path and the header section ask for it."""
+    """Echo bodies. Else say hello, as the path and the header section ask for it."""
+    is_busy = True
     while True:
         head, body = await read_request(reader)
-        method, target, _ = head.split(b' ', 2)
+        assert b'x-of-one' not in head
+        request_line, lines = head.split(b'\r\n', 1)
+        method, target, _ = request_line.split(b' ')
+        fields = dict(line.lower().split(b': ', 1) for line in lines.split(b'\r\n') if line)
+        asked = b'x-asked: ' + request_line
         if target == b'/slow':
             await reader.read()
         elif target == b'/large.bin':
             writer.write(answer(200, bytes(300_000)))
-        elif b'\r\naccept-encoding:gzip\r\n' in head:
-            writer.write(answer(200, gzip.compress(b'Hello'), b'content-encoding: gzip'))
+        elif target == b'/events':
+            writer.write(b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n')
+            for part in (b': begin\r', b'\ndata: {"num', b'ber": 0}\n\ndata: {"number": 1}\n',
+                         b'data: {"number": 2}'):
+                writer.write(b'%x\r\n%b\r\n' % (len(part), part))
+                await asyncio.sleep(0.01)
+            writer.write(b'0\r\n\r\n')
+        elif target == b'/busy' and is_busy:
+            writer.write(answer(503, b'busy', b'retry-after: 0'))
+            is_busy = False
+        elif target == b'/busy':
+            writer.write(answer(200, b'busy no more'))
+        elif target == b'/chat':
+            writer.write(b'HTTP/1.1 101 Switching Protocols\r\n\r\n')
+            writer.write((await reader.readline()).upper())
+            return
+        elif target == b'/private':
+            value = re.search(rb'\r\nauthorization: (.*?)\r\n', head)[1]
+            writer.write(answer(200, value))
+        elif fields.get(b'accept-encoding') == b'gzip':
+            writer.write(answer(
+                200, gzip.compress(b'Hello from gzip') + bytes(9), b'content-encoding: gzip'))
         elif target.startswith(b'/shop/'):
-            cookie = re.search(rb'\r\ncookie: (.*)\r\n', head)
-            writer.write(answer(200, b'Hello %b %b' % (target, cookie[1] if cookie else b''),
-                                b'set-cookie: id=1; path=/; secure; httponly'))
-        elif b'\r\nhost: docker\r\n' in head:
+            cookie = fields.get(b'cookie', b'without a cookie')
+            writer.write(answer(200, target + b' ' + cookie,
+                                b'set-cookie: id=1; path=/shop; secure; httponly\r\n'
+                                b'set-cookie: other=2; path=/other'))
+        elif fields[b'host'] == b'docker':
             writer.write(answer(200, b'Hello from docker'))
         else:
-            writer.write(answer(200, body if method in (b'POST', b'PUT') else b'Hello'))
+            writer.write(answer(200, body if method in (b'POST', b'PUT') else b'Hello', asked))
 
 
-@pytest.mark.parametrize(('number', 'printed'), [
-    pytest.param(number, printed, id=heading)
-    for number, (heading, printed) in enumerate(EXAMPLES)])
+@pytest.mark.parametrize(('number', 'printed', 'behind'), [
+    pytest.param(number, printed, ''.join(behind), id=heading)
+    for number, (heading, printed, *behind) in enumerate(EXAMPLES)])
 @in_loop
-async def test_examples_run(number, printed, tmp_path):
-    _, block = examples()[number]
+async def test_examples_run(number, printed, behind, tmp_path):
+    program = examples()[number][1] + behind
     authority = trustme.CA()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert('www.example.com').configure_cert(tls)
     authority.cert_pem.write_to_path(tmp_path / 'authority.pem')
     (tmp_path / 'upload.bin').write_bytes(bytes(300_000))
-    block = block.replace('/var/run/docker.sock', 'docker.sock')
-    (tmp_path / 'example.py').write_text(block, 'utf-8')
     environment = {
         **os.environ, 'SSL_CERT_FILE': 'authority.pem', 'AWS_ACCESS_KEY_ID': ACCESS_KEY,
         'AWS_SECRET_ACCESS_KEY': SECRET_KEY, 'PYTHONPATH': str(FOLDER)}
@@ -8626,6 +8734,10 @@ async def test_examples_run(number, printed, tmp_path):
     async with Server(www_example_com) as http, Server(www_example_com, tls=tls) as https, \
             Dns({'www.example.com': ['127.0.0.1']}) as dns, \
             listening_at(tmp_path / 'docker.sock', www_example_com):
+        for theirs, ours in (('/var/run/docker.sock', 'docker.sock'), ('192.0.2.10', '127.0.0.1'),
+                             ("('192.0.2.53', 53)", f"('127.0.0.1', {dns.port})")):
+            program = program.replace(theirs, ours)
+        (tmp_path / 'example.py').write_text(program, 'utf-8')
         process = await asyncio.create_subprocess_exec(
             sys.executable, '-W', 'error',
             '-W', 'ignore:datetime.datetime.utcnow:DeprecationWarning',     # of the signing layers
@@ -8638,10 +8750,10 @@ async def test_examples_run(number, printed, tmp_path):
     assert 'Warning' not in stderr
     assert 'Exception ignored' not in stderr
     assert printed in stdout
-    if 'large.bin' in block:
+    if 'large.bin' in program:
         assert (tmp_path / 'large.bin').read_bytes() == bytes(300_000)
         assert '100%' in stderr
-    if 'logging.DEBUG' in block:
+    if 'logging.DEBUG' in program:
         assert ' lowhaio [http:GET,https://www.example.com/] Connected' in stderr
         assert ' aiodnsresolver [http:GET,https://www.example.com/] [dns:' in stderr
 
@@ -8658,35 +8770,94 @@ async def listening_at(path, handler):
         await server.stop()
 
 
-@in_loop
-async def test_gzip_layer_of_the_examples_decodes_whatever_is_gzip():
-    block, = [block for heading, block in examples() if heading == 'A layer that decodes gzip']
-    gunzip = namespace_of(block.replace('asyncio.run(main())', ''))['gunzip']
-
-    async def chunks(data):
-        for chunk in data:
-            yield chunk
-
-    one, two = gzip.compress(b'one'), gzip.compress(b'two')
-    for data, decoded in (
-            ([], b''), ([one], b'one'), ([one + two], b'onetwo'),
-            ([bytes([byte]) for byte in one + two], b'onetwo')):
-        assert await lowhaio.buffered(gunzip(chunks(data))) == decoded
-    for data in ([one[:-1]], [one, two[:3]]):
-        with failing(lowhaio.HttpDataError, 'expected all of the gzip stream'):
-            await lowhaio.buffered(gunzip(chunks(data)))
-
-
-def namespace_of(source):
-    """Gives what the source defines."""
+def defined_in(heading):
+    """Return what the definitions of an example define."""
+    program, = [program for found, program in examples() if found == heading]
     namespace = {'__name__': 'example'}
-    exec(compile(source, 'example', 'exec'), namespace)
+    exec(compile(program.replace('asyncio.run(main())', ''), 'example', 'exec'), namespace)
     return namespace
 
 
+async def in_chunks(data):
+    for chunk in data:
+        yield chunk
+
+
+@in_loop
+async def test_gzip_layer_of_the_recipes_decodes_whatever_is_gzip():
+    gunzip = defined_in('gzip')['gunzip']
+    one, two = gzip.compress(b'one'), gzip.compress(b'two')
+    for data, decoded in (
+            ([], b''), ([one], b'one'), ([one + two], b'onetwo'), ([one + bytes(9)], b'one'),
+            ([bytes([byte]) for byte in one + two + bytes(2)], b'onetwo')):
+        assert await lowhaio.buffered(gunzip(in_chunks(data))) == decoded
+    for data in ([one[:-1]], [one, two[:3]]):
+        with failing(lowhaio.HttpDataError, 'expected all of the gzip stream'):
+            await lowhaio.buffered(gunzip(in_chunks(data)))
+    for data in ([b'junk'], [one, b'junk']):
+        async with contextlib.aclosing(in_chunks(data)) as chunks:
+            with failing(lowhaio.HttpDataError, 'expected gzip; got Error -3'):
+                await lowhaio.buffered(gunzip(chunks))
+
+
+@in_loop
+async def test_lines_of_the_recipes_are_those_of_the_body():
+    lines_of = defined_in('Read lines and event streams')['lines_of']
+    for data in (b'', b'\n', b'a', b'a\n', b'a\r\n\r\nb', b'\n\na\rb\r\n'):
+        lines = [line.removesuffix(b'\r') for line in data.split(b'\n')]
+        lines = lines if lines[-1] else lines[:-1]
+        for chunks in ([data], [bytes([byte]) for byte in data]):
+            assert [line async for line in lines_of(in_chunks(chunks))] == lines
+
+
+@in_loop
+async def test_retries_of_the_recipes_repeat_what_may_work():
+    retried = defined_in('Retries')['retried']
+    refused = lowhaio.HttpConnectionError('refused')
+    refused.__cause__ = ValueError()
+    stale = lowhaio.HttpStaleConnectionError('stale')
+    ok = (b'200', (), lowhaio.streamed(b'ok')())
+    busy = (b'429', ((b'retry-after', b'0'),), lowhaio.streamed(b'busy')())
+
+    def answering_with(*outcomes):
+        left = list(outcomes)
+
+        async def request():
+            outcome = left.pop(0)
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+        return retried(request, delays=(0, 0)), left
+
+    for outcomes in ([ok], [stale, ok], [busy, stale, ok]):
+        request, left = answering_with(*outcomes)
+        assert await request() == ok
+        assert left == []
+    request, left = answering_with(refused, ok)
+    with failing(lowhaio.HttpConnectionError, 'refused'):
+        await request()
+    request, left = answering_with(stale, stale, stale, ok)
+    with failing(lowhaio.HttpStaleConnectionError, 'stale'):
+        await request()
+    assert left == [ok]
+
+
+def test_socket_of_the_recipes_is_kept_alive(monkeypatch):
+    namespace = defined_in('TCP keepalive and a source address')
+    class Socket(socket.socket):
+        def bind(self, address):
+            super().bind(('127.0.0.1', *address[1:]))
+            self.asked = address
+
+    monkeypatch.setattr(
+        lowhaio, 'get_nonblocking_sock', lambda: Socket(socket.AF_INET, socket.SOCK_STREAM))
+    with namespace['get_sock']() as sock:
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.asked == ('192.0.2.10', 0)
+
+
 def test_every_example_is_run():
-    assert [heading for heading, _ in examples()] == [heading for heading, _ in EXAMPLES]
-    assert all(block.rstrip().endswith('.run(main())') for _, block in examples())
+    assert [heading for heading, _ in examples()] == [heading for heading, *_ in EXAMPLES]
 
 
 # Types.
