@@ -9008,18 +9008,30 @@ def run_tool(command):
 # example.py, as it is run.
 
 def run_example(*arguments):
-    """Gives (exit status, standard output, standard error)."""
+    """Return (exit status, standard output, standard error)."""
     done = subprocess.run([sys.executable, '-W', 'error', FOLDER / 'example.py', *arguments],
                           capture_output=True, text=True, timeout=60, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
-def test_example_streams_both_ways_over_one_connection():
+def test_example_shows_off():
     status, output, errors = run_example()
     assert (status, errors) == (0, '')
     assert 'Roses are red\nViolets are blue\n' in output
     assert 'transfer-encoding: chunked\none\ntwo\nthree\n' in output
-    assert output.endswith('The second request reused the connection of the first: True\n')
+    assert 'The second request reused the connection of the first: True\n' in output
+    assert '\n200 MB in ' in output
+
+    assert 'PUT 413\n' in output
+    sent, = re.findall('The answer came when ([0-9.]+) of 1000 MB were sent', output)
+    assert float(sent) < 100        # what the buffers of the two sockets take
+
+    before, after = output.split('Now www.example.com has another A record')
+    assert before.count('GET 200 from blue\n') == 3
+    blue, green = [re.findall(f'GET 200 from {name}', after) for name in ('blue', 'green')]
+    assert len(blue + green) == 5
+    assert green
+    assert after.endswith('from green\n')
 
 
 def test_example_ends_quietly_when_nobody_reads_on():
