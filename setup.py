@@ -1,14 +1,19 @@
 """How lowhaio is built and installed."""
 
 import pathlib
+import re
 
 from setuptools import setup
+
+# Links and pictures that lead into this repository lead nowhere where only the README is shown
+README = pathlib.Path(__file__).with_name('README.md').read_text(encoding='utf-8')
+DESCRIPTION = re.sub(r'\[([^]]*)\]\((?!https?:)[^)]*\)', r'\1', re.sub(r'!\[.*\)\n\n', '', README))
 
 setup(
     name='lowhaio',
     version='0.2.0',
     description='A lightweight asyncio HTTP/1.1 client: one module, one dependency, no tasks',
-    long_description=pathlib.Path(__file__).with_name('README.md').read_text(encoding='utf-8'),
+    long_description=DESCRIPTION,
     long_description_content_type='text/markdown',
     license='MIT',
     license_files=['LICENSE'],
