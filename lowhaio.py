@@ -325,8 +325,8 @@ class _Interrupt:
         self._cancelling = self._task.cancelling()
 
     def __call__(self):
-        if not self.is_fired and self._task.cancelling() == self._cancelling:
-            self.is_fired = True        # else one from outside is on its way, with its message
+        if not self.is_fired:
+            self.is_fired = True
             self._task.cancel()
 
     def __enter__(self):
@@ -403,8 +403,9 @@ def Pool(
     sends_at_once = checks_content and send_header is send_header_tuples_of_bytes
     pool_log = get_logger_adapter({}).debug
 
-    origins = weakref.WeakValueDictionary()  # key -> _Origin, while one of its connections is open
-    resolved = collections.deque(maxlen=_CACHE_SIZE)    # the last origins, whose answers may count
+    origins = weakref.WeakValueDictionary()  # key -> _Origin, while a connection or `resolved`
+                                             # has it
+    resolved = collections.deque(maxlen=_CACHE_SIZE)    # the last origins that were asked for
     sessions = collections.OrderedDict()     # key -> last TLS session of an origin, oldest first;
                                              # None once the origin has refused one
     resolver = ssl_context = None            # made when first needed
@@ -1035,7 +1036,8 @@ def _check_content(fields, content):
     if b'transfer-encoding' in fields:
         coding = _RequestCoding(_NEVER)
         try:
-            coding.check(content)
+            if content:
+                coding.check(content)
             coding.check_complete()
         except HttpDataError as error:
             raise ValueError(str(error)) from error
@@ -2003,7 +2005,6 @@ async def _when_ready(loop, sock, seconds, attempt, is_send=False):
         TimeoutError: the time is over.
     """
     fileno, deadline = sock.fileno(), loop.time() + seconds
-    is_ready = True
     while True:
         try:
             return attempt()

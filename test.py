@@ -1918,6 +1918,25 @@ async def test_timeout_lets_exceptions_pass_that_its_end_provokes():
 
 
 @in_loop
+async def test_timeout_ends_also_a_block_that_has_swallowed_a_cancellation_from_outside():
+    async def block():
+        with lowhaio.timeout(asyncio.get_running_loop(), 0.05):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(10)
+            is_swallowed.set()
+            await asyncio.sleep(10)
+
+    is_swallowed = asyncio.Event()
+    task = asyncio.create_task(block())
+    await asyncio.sleep(0)
+    task.cancel()
+    await is_swallowed.wait()
+    with pytest.raises(asyncio.CancelledError):     # it was asked to end, and has not
+        async with asyncio.timeout(5):
+            await task
+
+
+@in_loop
 async def test_timeout_is_no_error_if_the_block_swallows_its_end():
     loop = asyncio.get_running_loop()
     with cancelling_stays():
@@ -6857,13 +6876,15 @@ async def test_chunked_request_body_is_sent_as_it_is(pieces):
         await asyncio.wait([task])
 
 
-@pytest.mark.parametrize('content', [b'', b'hello', b'0\r\n\r\nmore', b'5\r\nhello\r\n'])
+@pytest.mark.parametrize(('content', 'expected'), [
+    (b'', 'a last chunk'), (b'hello', 'chunks'), (b'0\r\n\r\nmore', 'nothing after the last'),
+    (b'5\r\nhello\r\n', 'a last chunk')])
 @in_loop
-async def test_streamed_that_is_not_chunked_is_refused(content):
+async def test_streamed_that_is_not_chunked_is_refused(content, expected):
     socks = Socks()
     async with pool(get_sock=socks) as request:
-        with failing(lowhaio.HttpConnectionError, 'request refused: expected .* the request body, '
-                     'by its transfer-encoding', ValueError):
+        text = f'refused: expected {expected}.* of the request body, by its transfer-encoding'
+        with failing(lowhaio.HttpConnectionError, text, ValueError):
             await request(b'POST', 'http://127.0.0.1/', body=lowhaio.streamed(content),
                           headers=((b'transfer-encoding', b'chunked'),))
         assert socks == []
@@ -8679,41 +8700,42 @@ async def www_example_com(reader, writer):
         method, target, _ = request_line.split(b' ')
         fields = dict(line.lower().split(b': ', 1) for line in lines.split(b'\r\n') if line)
         asked = b'x-asked: ' + request_line
-        if target == b'/slow':
-            await reader.read()
-        elif target == b'/large.bin':
-            writer.write(answer(200, bytes(300_000)))
-        elif target == b'/events':
-            writer.write(b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n')
-            for part in (b': begin\r', b'\ndata: {"num', b'ber": 0}\n\ndata: {"number": 1}\n',
-                         b'data: {"number": 2}'):
-                writer.write(b'%x\r\n%b\r\n' % (len(part), part))
-                await asyncio.sleep(0.01)
-            writer.write(b'0\r\n\r\n')
-        elif target == b'/busy' and is_busy:
-            writer.write(answer(503, b'busy', b'retry-after: 0'))
-            is_busy = False
-        elif target == b'/busy':
-            writer.write(answer(200, b'busy no more'))
-        elif target == b'/chat':
-            writer.write(b'HTTP/1.1 101 Switching Protocols\r\n\r\n')
-            writer.write((await reader.readline()).upper())
-            return
-        elif target == b'/private':
-            value = re.search(rb'\r\nauthorization: (.*?)\r\n', head)[1]
-            writer.write(answer(200, value))
-        elif fields.get(b'accept-encoding') == b'gzip':
-            writer.write(answer(
-                200, gzip.compress(b'Hello from gzip') + bytes(9), b'content-encoding: gzip'))
-        elif target.startswith(b'/shop/'):
-            cookie = fields.get(b'cookie', b'without a cookie')
-            writer.write(answer(200, target + b' ' + cookie,
-                                b'set-cookie: id=1; path=/shop; secure; httponly\r\n'
-                                b'set-cookie: other=2; path=/other'))
-        elif fields[b'host'] == b'docker':
-            writer.write(answer(200, b'Hello from docker'))
-        else:
-            writer.write(answer(200, body if method in (b'POST', b'PUT') else b'Hello', asked))
+        match target:
+            case b'/slow':
+                await reader.read()
+            case b'/large.bin':
+                writer.write(answer(200, bytes(300_000)))
+            case b'/events':
+                writer.write(b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n')
+                for part in (b': begin\r', b'\ndata: {"num', b'ber": 0}\n\ndata: {"number": 1}\n',
+                             b'data: {"number": 2}'):
+                    writer.write(b'%x\r\n%b\r\n' % (len(part), part))
+                    await asyncio.sleep(0.01)
+                writer.write(b'0\r\n\r\n')
+            case b'/busy' if is_busy:
+                writer.write(answer(503, b'busy', b'retry-after: 0'))
+                is_busy = False
+            case b'/busy':
+                writer.write(answer(200, b'busy no more'))
+            case b'/chat':
+                writer.write(b'HTTP/1.1 101 Switching Protocols\r\n\r\n')
+                writer.write((await reader.readline()).upper())
+                return
+            case b'/private':
+                value = re.search(rb'\r\nauthorization: (.*?)\r\n', head)[1]
+                writer.write(answer(200, value))
+            case b'/shop/login' | b'/shop/basket':
+                cookie = fields.get(b'cookie', b'without a cookie')
+                writer.write(answer(200, target + b' ' + cookie,
+                                    b'set-cookie: id=1; path=/shop; secure; httponly\r\n'
+                                    b'set-cookie: other=2; path=/other'))
+            case _ if fields.get(b'accept-encoding') == b'gzip':
+                writer.write(answer(
+                    200, gzip.compress(b'Hello from gzip') + bytes(9), b'content-encoding: gzip'))
+            case _ if fields[b'host'] == b'docker':
+                writer.write(answer(200, b'Hello from docker'))
+            case _:
+                writer.write(answer(200, body if method in (b'POST', b'PUT') else b'Hello', asked))
 
 
 @pytest.mark.parametrize(('number', 'printed', 'behind'), [
