@@ -505,7 +505,7 @@ def Pool(
             records = tuple(await _resolver_steps(resolver[0](
                 origin.host.removesuffix('.'), aiodnsresolver.TYPES.A,
                 get_logger_adapter=get_logger_adapter)))
-            addresses = tuple(str(record) for record in records)
+            addresses = tuple(dict.fromkeys(map(str, records)))     # each is tried once
         except Exception as exception:
             raise HttpDnsError(f'{origin.where}: expected A records; got {_told(exception)}, for '
                                'this very name: no search domains are tried') from exception
@@ -820,10 +820,10 @@ def _checked_request(http_version, method, url, params, headers, body, body_args
         if not isinstance(method, bytes):
             raise ValueError(f'expected method as bytes; got {method!r}')
         if len(method) > _MAX_TOKEN or _lower_token(method, 'method') == b'connect':
-            raise ValueError('expected a method that a client of origins has; got '
-                             f'{_quoted(method)}')
+            raise ValueError(f'expected a method of at most {_MAX_TOKEN} bytes, other than '
+                             f'CONNECT; got {_quoted(method)}')
         if not isinstance(url, str):
-            raise ValueError(f'expected url as str; got {url!r}')
+            raise ValueError(f'expected url as str; got {type(url).__name__}')
         if params or params is None:
             _check_params(params)
         if isinstance(headers, dict):
@@ -890,8 +890,8 @@ def _parse_url(url):
         raise ValueError(f'expected url without spaces around it; got {shown}')
     try:
         parsed = urllib.parse.urlsplit(url.replace('\t', '%09'))       # else lost
-    except ValueError as error:
-        raise ValueError(f'expected url with a valid host; got {shown}') from error
+    except ValueError:
+        raise ValueError(f'expected url with a valid host; got {shown}') from None
     if parsed.scheme not in ('http', 'https'):
         raise ValueError(f'expected url with scheme http or https; got {shown}')
 
@@ -968,8 +968,9 @@ def _checked_fields(http_version, headers):
     fields = {}
     for field in headers:
         if isinstance(field, (bytes, str)):
-            raise ValueError(f'expected headers as pairs of bytes; got {field!r}: '
-                             'is it one pair, to be written as ((name, value),)?')
+            raise ValueError('expected headers as pairs of bytes; got '
+                             f'{type(field).__name__}: is it one pair, to be written as '
+                             '((name, value),)?')
         try:
             name, value = field
         except (TypeError, ValueError):

@@ -48,6 +48,7 @@ import tempfile
 import textwrap
 import threading
 import time
+import traceback
 import types
 import urllib.parse
 import urllib.request
@@ -765,10 +766,22 @@ def test_logged_url_has_no_userinfo():
     'http://user:secret@a.test/\n', 'http://user:secret@a[::1]/', 'ftp://user:secret@a.test/',
     'http://user:secret@/', 'http://user:secret@a b.test/', 'http://user:secret@a.test:x/',
     'http://user:secret/word@a.test/', 'http://user:secret#word@a.test/',
-    'http://user:secret?word@a.test/', 'http://[user:secret@a.test/', ' http://secret@a.test/'])
+    'http://user:secret?word@a.test/', 'http://[user:secret@a.test/',
+    'http://user:secret@a\u2100b/', ' http://secret@a.test/'])
 def test_userinfo_of_a_refused_url_is_not_told(url):
     with pytest.raises(lowhaio.HttpConnectionError) as caught:
         checked_request(url)
+    assert 'secret' not in ''.join(
+        line for line in traceback.format_exception(caught.value) if 'File' not in line)
+
+
+@pytest.mark.parametrize('given', [
+    {'url': b'http://user:secret@a.test/'}, {'headers': [b'authorization: Bearer secret']},
+    {'headers': (b'secret', b'secret')}, {'headers': [(b'authorization', b'secret\n')]},
+    {'headers': [(b'authorization', b'secret', b'')]}, {'params': 'secret'}])
+def test_secrets_in_other_arguments_are_not_told(given):
+    with pytest.raises(lowhaio.HttpConnectionError) as caught:
+        checked_request(**{'url': 'http://a.test/', **given})
     assert 'secret' not in str(caught.value)
 
 
@@ -806,9 +819,10 @@ REFUSED = [
     ('a method must not be CONNECT', {'method': b'CONNECT'}, "got b'CONNECT'"),
     ('a method must not be CONNECT in any case', {'method': b'cOnnect'}, "got b'cOnnect'"),
     ('a long method is quoted in part', {'method': b'(' * 81}, r"got b'\({80}'\.\.\.$"),
-    ('a method must not have more than 256 bytes', {'method': b'A' * 257}, 'that a client of'),
+    ('a method must not have more than 256 bytes', {'method': b'A' * 257},
+     'at most 256 bytes, other than CONNECT'),
 
-    ('a URL must be str', {'url': b'http://a.test/'}, "url as str; got b'http://a.test/'"),
+    ('a URL must be str', {'url': b'http://a.test/'}, 'url as str; got bytes$'),
     ('a URL must not hold CR', {'url': 'http://a.test/\r'}, 'url without CR, LF and NUL'),
     ('a URL must not hold LF', {'url': 'http://a.test/?\n'}, 'url without CR, LF and NUL'),
     ('a URL must not hold NUL', {'url': 'http://a.test/#\0'}, 'url without CR, LF and NUL'),
@@ -876,8 +890,8 @@ REFUSED = [
      "valid headers, pairs of bytes; got 'NoneType'"),
     ('fields must not be a dict', {'headers': {b'accept': b'*/*'}}, r'pass its \.items\(\)$'),
     ('fields must not be names alone', {'headers': [b'accept']},
-     r'got b.accept.: is it one pair, to be written as \(\(name, value\),\)\?$'),
-    ('fields must not be one pair', {'headers': (b'ab', b'cd')}, r'got b.ab.: is it one pair'),
+     r'got bytes: is it one pair, to be written as \(\(name, value\),\)\?$'),
+    ('fields must not be one pair', {'headers': (b'ab', b'cd')}, r'got bytes: is it one pair'),
     ('fields must not be triples', {'headers': [(b'a', b'b', b'c')]},
      'as pairs of bytes; got tuple of 3$'),
     ('fields must not be numbers', {'headers': [5]}, 'as pairs of bytes; got int$'),
@@ -6682,6 +6696,18 @@ async def test_connecting_side_by_side_is_cancelled(seconds):
                 await task
             assert not any(socks.open())
             assert timers_of_lowhaio() == []
+
+
+@in_loop
+async def test_address_that_comes_twice_is_tried_once():
+    socks = Socks()
+    with reserved('127.0.0.1') as port, never_answering('127.0.0.1', port=port):
+        async with pool(get_dns_resolver=Resolver(['127.0.0.1'] * 2), get_sock=socks,
+                        connect_timeout=0.4) as request:
+            with failing(lowhaio.HttpConnectionError, r"got 127.0.0.1 port \d+: Timeout[^,]*$",
+                         TimeoutError):
+                await request(b'GET', f'http://a.test:{port}/')
+    assert socks.open() == [False]
 
 
 @in_loop
