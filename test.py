@@ -8247,7 +8247,7 @@ async def test_redirect_layer_gives_authorization_to_its_host_alone(location, is
 
 @in_loop
 async def test_redirect_layer_keeps_to_a_query_in_the_url_but_repeats_params():
-    """So the README says that a query that is not to be repeated stands in the URL."""
+    """So docs/layers.md says that a query that is not to be repeated stands in the URL."""
     async with redirecting(302, '/to?y=2') as (server, handler, request):
         await get(request, server.url + 'from?x=1')
         await get(request, server.url + 'from', params=(('x', '1'),))
@@ -8257,7 +8257,7 @@ async def test_redirect_layer_keeps_to_a_query_in_the_url_but_repeats_params():
 
 @in_loop
 async def test_redirect_layer_resolves_a_relative_path_against_the_root():
-    """And not against the path of the request, as RFC 3986 5.2 has it: the README says so."""
+    """And not against the path of the request (RFC 3986 5.2): docs/layers.md says so."""
     async with redirecting(302, 'next') as (server, handler, request):
         assert (await get(request, server.url + 'from/here'))[2] == b'there'
         assert [noted[1] for noted in handler.noted] == [b'/from/here', b'/next']
