@@ -1,7 +1,7 @@
 """Measure lowhaio beside other HTTP clients, on this machine.
 
     python -m pip install --editable ".[benchmark]"
-    python benchmark.py                                     everything: by estimate more than an hour
+    python benchmark.py                                     everything: more than an hour
     python benchmark.py --quick                             a look: one round of little
     python benchmark.py get-50 tls-50 --rounds 9            some scenarios (--list names them)
     python benchmark.py --against FOLDER                    also another lowhaio.py, in FOLDER
