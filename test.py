@@ -379,27 +379,77 @@ def tls_client():
     return certificates()[1]
 
 
+class Socks(list):
+    """A `get_sock` that remembers its sockets: a closed one has the descriptor -1."""
+
+    def __init__(self, kind=socket.socket):
+        super().__init__()
+        self.kind = kind
+        self.families = []
+
+    def __call__(self, family=socket.AF_INET):
+        sock = self.kind(family, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        self.append(sock)
+        self.families.append(family)
+        return sock
+
+    def open(self):
+        return [sock.fileno() != -1 for sock in self]
+
+
+def served(handler, tls=False, records=None, socks=False, **settings):
+    """Make a test of a coroutine function, called with the `request` of a pool and its server.
+
+    The test is one as `in_loop` makes it.
+
+    Args:
+        handler: of the `Server`; a class is called once for each run of the test, and what it
+            returns is `server.handler`.
+        tls: whether the server's URL is https. A parameter `tls` of the test goes before.
+        records: of the `Dns`, `server.dns`, that the pool asks in place of real ones.
+        socks: whether the pool's sockets are those of `server.socks`.
+        settings: of `Pool`.
+    """
+    def decorate(test):
+        @in_loop
+        @functools.wraps(test)
+        async def run(*args, **kwargs):
+            server = Server(handler() if isinstance(handler, type) else handler,
+                            tls=tls_server() if kwargs.get('tls', tls) else None)
+            server.dns, server.socks = Dns(records or ()), Socks()
+            hooks = {'get_ssl_context': tls_client}
+            if records is not None:
+                hooks['get_dns_resolver'] = server.dns.get_resolver
+            if socks:
+                hooks['get_sock'] = server.socks
+            async with server, server.dns, pool(**hooks | settings) as request:
+                await test(request, server, *args, **kwargs)
+
+        signature = inspect.signature(test)         # which tells pytest what to give
+        run.__signature__ = signature.replace(parameters=[*signature.parameters.values()][2:])
+        return run
+
+    return decorate
+
+
 # A first look, in full.
 
 @pytest.mark.parametrize('tls', [False, True])
-@in_loop
-async def test_requests_reuse_their_connection(tls):
-    async with Server(answering(OK), tls=tls_server() if tls else None) as server, \
-            pool(get_ssl_context=tls_client) as request:
-        for _ in range(3):
-            assert await get(request, server.url) == (b'200', ((b'content-length', b'2'),), b'ok')
-        assert server.connections == 1
+@served(answering(OK))
+async def test_requests_reuse_their_connection(request, server, tls):
+    for _ in range(3):
+        assert await get(request, server.url) == (b'200', ((b'content-length', b'2'),), b'ok')
+    assert server.connections == 1
 
 
-@in_loop
-async def test_name_is_resolved_by_a_real_resolver():
-    async with Server(answering(OK)) as server, Dns({'example.test': ['127.0.0.1']}) as dns, \
-            pool(get_dns_resolver=dns.get_resolver) as request:
-        url = f'http://example.test:{server.port}/'
-        assert (await get(request, url))[0] == b'200'
-        assert (await get(request, url))[0] == b'200'
-        assert dns.queries == ['example.test']
-        assert server.connections == 1
+@served(answering(OK), records={'example.test': ['127.0.0.1']})
+async def test_name_is_resolved_by_a_real_resolver(request, server):
+    url = f'http://example.test:{server.port}/'
+    assert (await get(request, url))[0] == b'200'
+    assert (await get(request, url))[0] == b'200'
+    assert server.dns.queries == ['example.test']
+    assert server.connections == 1
 
 
 # The public names.
@@ -2459,34 +2509,14 @@ def test_mutated_quotation_is_cut_at_80_bytes(size, end):
     assert str(error) == f"expected a status line; got b'{'x' * 80}{end}"
 
 
-@in_loop
-async def test_connection_may_be_kept_for_less_than_a_second():
-    async with Server(answering(OK)) as server, pool(keep_alive_timeout=0.9) as request:
-        for _ in range(2):
-            await get(request, server.url)
-        assert server.connections == 1
+@served(answering(OK), keep_alive_timeout=0.9)
+async def test_connection_may_be_kept_for_less_than_a_second(request, server):
+    for _ in range(2):
+        await get(request, server.url)
+    assert server.connections == 1
 
 
 # Pool over sockets whose every byte a test decides.
-
-class Socks(list):
-    """A `get_sock` that remembers its sockets: a closed one has the descriptor -1."""
-
-    def __init__(self, kind=socket.socket):
-        super().__init__()
-        self.kind = kind
-        self.families = []
-
-    def __call__(self, family=socket.AF_INET):
-        sock = self.kind(family, socket.SOCK_STREAM)
-        sock.setblocking(False)
-        self.append(sock)
-        self.families.append(family)
-        return sock
-
-    def open(self):
-        return [sock.fileno() != -1 for sock in self]
-
 
 class Resolver:
     """A `get_dns_resolver` whose answers a test decides: a list, or what is called to get one."""
@@ -2776,13 +2806,12 @@ async def test_origins_are_forgotten_but_for_the_last_ones(monkeypatch):
         assert count() == before + 5
 
 
-@in_loop
-async def test_idle_connection_is_not_reused_when_its_time_is_over_though_no_timer_could_run():
-    async with Server(answering(OK)) as server, pool(keep_alive_timeout=0.02) as request:
-        await get(request, server.url)
-        time.sleep(0.03)                                            # noqa: ASYNC251
-        await get(request, server.url)
-        assert server.connections == 2
+@served(answering(OK), keep_alive_timeout=0.02)
+async def test_late_idle_connection_is_not_reused_though_no_timer_could_run(request, server):
+    await get(request, server.url)
+    time.sleep(0.03)                                            # noqa: ASYNC251
+    await get(request, server.url)
+    assert server.connections == 2
 
 
 @pytest.mark.parametrize(('settings', 'field'), [
@@ -2884,28 +2913,26 @@ async def test_response_body_not_read_to_its_end_closes_its_connection_at_once(l
         assert socks.open() == [False]
 
 
-@in_loop
-async def test_response_body_iterated_after_an_error_fails_again():
-    async with Server(answering(OK[:-1], then='close')) as server, pool() as request:
-        body = (await request(b'GET', server.url))[2]
-        assert await anext(body) == b'o'
-        with failing(lowhaio.HttpConnectionClosedError, '1 more bytes of content; got the end'):
-            await anext(body)
-        with failing(lowhaio.HttpDataError, 'expected an open body with one reader'):
-            await anext(body)
-
-
-@in_loop
-async def test_response_body_iterated_by_two_tasks_fails():
-    async with Server(Halves()) as server, pool() as request:
-        body = (await request(b'GET', server.url))[2]
+@served(answering(OK[:-1], then='close'))
+async def test_response_body_iterated_after_an_error_fails_again(request, server):
+    body = (await request(b'GET', server.url))[2]
+    assert await anext(body) == b'o'
+    with failing(lowhaio.HttpConnectionClosedError, '1 more bytes of content; got the end'):
         await anext(body)
-        first = asyncio.create_task(anext(body, None))
-        await asyncio.sleep(0)
-        with failing(lowhaio.HttpDataError, 'or that another task is reading'):
-            await anext(body)
-        with failing(lowhaio.HttpDataError, 'closed while another task was reading'):
-            await first
+    with failing(lowhaio.HttpDataError, 'expected an open body with one reader'):
+        await anext(body)
+
+
+@served(Halves())
+async def test_response_body_iterated_by_two_tasks_fails(request, server):
+    body = (await request(b'GET', server.url))[2]
+    await anext(body)
+    first = asyncio.create_task(anext(body, None))
+    await asyncio.sleep(0)
+    with failing(lowhaio.HttpDataError, 'or that another task is reading'):
+        await anext(body)
+    with failing(lowhaio.HttpDataError, 'closed while another task was reading'):
+        await first
 
 
 @pytest.mark.parametrize('what', ['anext', 'aclose'])
@@ -3451,12 +3478,11 @@ async def test_streamed_chunks_are_sent_with_the_header_section():
     (raising(OSError('no file')), AttributeError),
 ])
 @pytest.mark.filterwarnings('ignore:coroutine .* was never awaited:RuntimeWarning')
-@in_loop
-async def test_request_body_of_the_wrong_kind_is_a_data_error(body, cause):
-    async with Server(Receiving()) as server, pool() as request:
-        with failing(lowhaio.HttpDataError, 'expected the request body to be a function that '
-                     r'returns an async iterator, such as streamed\(data\); got', cause):
-            await request(b'PUT', server.url, body=body)
+@served(Receiving())
+async def test_request_body_of_the_wrong_kind_is_a_data_error(request, server, body, cause):
+    with failing(lowhaio.HttpDataError, 'expected the request body to be a function that '
+                 r'returns an async iterator, such as streamed\(data\); got', cause):
+        await request(b'PUT', server.url, body=body)
 
 
 @in_loop
@@ -4591,11 +4617,10 @@ async def test_tls_record_that_holds_no_bytes_leaves_an_idle_connection_alive():
     assert socks[0] is socks[1]
 
 
-@in_loop
-async def test_http_to_a_port_of_https_is_a_clear_error():
-    async with Server(answering(OK), tls=tls_server()) as server, pool() as request:
-        with pytest.raises(lowhaio.HttpDataError, match=r'expected a (status line|response); got'):
-            await request(b'GET', server.url.replace('https', 'http'))
+@served(answering(OK), tls=True)
+async def test_http_to_a_port_of_https_is_a_clear_error(request, server):
+    with pytest.raises(lowhaio.HttpDataError, match=r'expected a (status line|response); got'):
+        await request(b'GET', server.url.replace('https', 'http'))
 
 
 @in_loop
@@ -4761,11 +4786,9 @@ async def test_server_that_is_not_who_it_should_be_is_a_tls_error(name, get_ssl_
         assert server.tasks == set()
 
 
-@in_loop
-async def test_name_with_a_final_dot_is_verified_without_it():
-    async with Server(answering(OK), tls=tls_server()) as server, pool(
-            get_dns_resolver=Resolver(['127.0.0.1']), get_ssl_context=tls_client) as request:
-        assert (await get(request, f'https://example.test.:{server.port}/'))[2] == b'ok'
+@served(answering(OK), tls=True, get_dns_resolver=Resolver(['127.0.0.1']))
+async def test_name_with_a_final_dot_is_verified_without_it(request, server):
+    assert (await get(request, f'https://example.test.:{server.port}/'))[2] == b'ok'
 
 
 @in_loop
@@ -4819,23 +4842,20 @@ async def test_tls_handshake_has_one_time_limit_and_no_busy_loop(drip):
         assert len(registrations) < 300         # uvloop is busy for the last millisecond
 
 
-@in_loop
-async def test_cancelled_in_the_tls_handshake_leaves_nothing():
-    async with Server(Receiving()) as server, pool() as request:
-        task = asyncio.create_task(request(b'GET', server.url.replace('http', 'https')))
-        await until(lambda: server.connections)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await until(lambda: not server.tasks)
+@served(Receiving())
+async def test_cancelled_in_the_tls_handshake_leaves_nothing(request, server):
+    task = asyncio.create_task(request(b'GET', server.url.replace('http', 'https')))
+    await until(lambda: server.connections)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await until(lambda: not server.tasks)
 
 
-@in_loop
-async def test_wish_to_renegotiate_tls_is_refused():
-    async with Server(Receiving()) as server, \
-            pool(get_sock=choosy(ssl.SSLWantReadError())) as request:
-        with failing(lowhaio.HttpConnectionError, 'got a wish to renegotiate TLS', ssl.SSLError):
-            await request(b'GET', server.url)
+@served(Receiving(), get_sock=choosy(ssl.SSLWantReadError()))
+async def test_wish_to_renegotiate_tls_is_refused(request, server):
+    with failing(lowhaio.HttpConnectionError, 'got a wish to renegotiate TLS', ssl.SSLError):
+        await request(b'GET', server.url)
 
 
 # Time: seconds without progress.
@@ -5153,12 +5173,11 @@ async def test_peer_that_ends_its_stream_while_the_body_waits_ends_the_sending()
         assert body.is_done()
 
 
-@in_loop
-async def test_content_length_without_a_body_is_refused():
-    async with Server(Receiving()) as server, pool() as request:
-        with failing(lowhaio.HttpConnectionError, 'refused: expected a request body of 5 '
-                     'bytes, by its content-length; got one of 0', ValueError):
-            await request(b'PUT', server.url, headers=[(b'content-length', b'5')])
+@served(Receiving())
+async def test_content_length_without_a_body_is_refused(request, server):
+    with failing(lowhaio.HttpConnectionError, 'refused: expected a request body of 5 '
+                 'bytes, by its content-length; got one of 0', ValueError):
+        await request(b'PUT', server.url, headers=[(b'content-length', b'5')])
 
 
 @in_loop
@@ -6240,18 +6259,16 @@ async def test_dns_fails_and_recovers(records, cause):
         assert (await get(request, f'http://{name}:{server.port}/'))[2] == b'ok'
 
 
-@in_loop
-async def test_first_of_a_hundred_on_a_cold_name_is_cancelled_and_the_others_succeed():
-    async with Server(answering(OK)) as server, Dns({'a.test': ['127.0.0.1']}) as dns, \
-            pool(get_dns_resolver=dns.get_resolver) as request:
-        tasks = [asyncio.create_task(get(request, f'http://a.test:{server.port}/'))
-                 for _ in range(100)]
-        await asyncio.sleep(0)
-        tasks[0].cancel()
-        first, *others = await asyncio.gather(*tasks, return_exceptions=True)
-        assert isinstance(first, asyncio.CancelledError)
-        assert [body for _, _, body in others] == [b'ok'] * 99
-        assert [task.cancelling() for task in tasks] == [1] + [0] * 99
+@served(answering(OK), records={'a.test': ['127.0.0.1']})
+async def test_first_of_a_hundred_on_a_cold_name_is_cancelled_alone(request, server):
+    tasks = [asyncio.create_task(get(request, f'http://a.test:{server.port}/'))
+             for _ in range(100)]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    first, *others = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(first, asyncio.CancelledError)
+    assert [body for _, _, body in others] == [b'ok'] * 99
+    assert [task.cancelling() for task in tasks] == [1] + [0] * 99
 
 
 @pytest.mark.parametrize('cancelled_at', [0.09, 0.13])
@@ -6556,15 +6573,14 @@ async def test_alert_is_told_without_asking_whether_the_port_speaks_tls(number):
             await request(b'GET', server.url.replace('http:', 'https:'))
 
 
-@in_loop
-async def test_end_of_the_stream_in_a_handshake_asks_whether_the_port_speaks_tls():
-    async with Server(Receiving()) as server, pool(get_ssl_context=tls_client) as request:
-        async def close(reader, writer):
-            await reader.read(1)
+@served(Receiving())
+async def test_end_of_the_stream_in_a_handshake_asks_whether_the_port_speaks_tls(request, server):
+    async def close(reader, writer):
+        await reader.read(1)
 
-        server.handler = close
-        with failing(lowhaio.HttpTlsError, rf'does port {server.port} speak TLS\?$'):
-            await request(b'GET', server.url.replace('http:', 'https:'))
+    server.handler = close
+    with failing(lowhaio.HttpTlsError, rf'does port {server.port} speak TLS\?$'):
+        await request(b'GET', server.url.replace('http:', 'https:'))
 
 
 def server_that_wants_certificates(listener):
@@ -6722,12 +6738,10 @@ async def test_rotating_addresses_with_a_ttl_of_0_do_not_cost_a_connection_each(
         assert len(dns.queries) <= 2
 
 
-@in_loop
-async def test_name_with_a_trailing_dot_is_resolved_by_a_real_resolver():
-    async with Server(answering(OK)) as server, Dns({'a.test': ['127.0.0.1']}) as dns, \
-            pool(get_dns_resolver=dns.get_resolver) as request:
-        assert (await get(request, f'http://a.test.:{server.port}/'))[2] == b'ok'
-        assert dns.queries == ['a.test']
+@served(answering(OK), records={'a.test': ['127.0.0.1']})
+async def test_name_with_a_trailing_dot_is_resolved_by_a_real_resolver(request, server):
+    assert (await get(request, f'http://a.test.:{server.port}/'))[2] == b'ok'
+    assert server.dns.queries == ['a.test']
 
 
 @in_loop
@@ -6777,11 +6791,10 @@ async def test_reused_connection_that_is_closed_without_a_byte_of_an_answer_is_s
         assert server.connections == 1
 
 
-@in_loop
-async def test_new_connection_that_is_closed_without_an_answer_is_not_stale():
-    async with Server(answering(b'', then='close')) as server, pool() as request:
-        with failing(lowhaio.HttpConnectionClosedError, 'expected a response'):
-            await request(b'GET', server.url)
+@served(answering(b'', then='close'))
+async def test_new_connection_that_is_closed_without_an_answer_is_not_stale(request, server):
+    with failing(lowhaio.HttpConnectionClosedError, 'expected a response'):
+        await request(b'GET', server.url)
 
 
 @in_loop
@@ -7809,32 +7822,30 @@ async def pausing(body):
     return task
 
 
-@in_loop
-async def test_cancellation_while_others_have_their_turn_closes_the_connection():
-    async with Server(answering(chunked_of(300))) as server, pool() as request:
-        before = len(open_descriptors())
-        _, _, body = await request(b'GET', server.url)
-        task = await pausing(body)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert len(open_descriptors()) <= before + 1        # the server's end
-        assert len(await lowhaio.buffered(body)) == 300 - lowhaio._MAX_TURN
-        await get(request, server.url)
-        assert server.connections == 2
+@served(answering(chunked_of(300)))
+async def test_cancellation_while_others_have_their_turn_closes_the_connection(request, server):
+    before = len(open_descriptors())
+    _, _, body = await request(b'GET', server.url)
+    task = await pausing(body)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(open_descriptors()) <= before + 1        # the server's end
+    assert len(await lowhaio.buffered(body)) == 300 - lowhaio._MAX_TURN
+    await get(request, server.url)
+    assert server.connections == 2
 
 
-@in_loop
-async def test_cancellation_after_another_task_read_the_end_leaves_the_connection():
-    async with Server(answering(chunked_of(300))) as server, pool() as request:
-        _, _, body = await request(b'GET', server.url)
-        task = await pausing(body)
-        assert len(await lowhaio.buffered(body)) == 300 - lowhaio._MAX_TURN
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await get(request, server.url)
-        assert server.connections == 1
+@served(answering(chunked_of(300)))
+async def test_cancellation_after_another_task_read_the_end_leaves_the_connection(request, server):
+    _, _, body = await request(b'GET', server.url)
+    task = await pausing(body)
+    assert len(await lowhaio.buffered(body)) == 300 - lowhaio._MAX_TURN
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await get(request, server.url)
+    assert server.connections == 1
 
 
 # Event loops that nobody here wrote. Each runs a probe of all that lowhaio asks of a loop, in a
@@ -8334,18 +8345,17 @@ async def test_empty_chunk_in_the_chunked_layer_does_not_end_the_message():
         await until(lambda: receiving.received.endswith(b'\r\n\r\n1\r\na\r\n0\r\n'))
 
 
-@in_loop
-async def test_retrying_stale_connections_loses_no_request():
+@served(answering(OK, b'', then='close'))
+async def test_retrying_stale_connections_loses_no_request(request, server):
     """Each connection is closed when its second request comes, as by a server that is idle."""
-    async with Server(answering(OK, b'', then='close')) as server, pool() as request:
-        with failing(lowhaio.HttpStaleConnectionError, 'expected a response'):
-            for _ in range(2):
-                await get(request, server.url)
-        retrying = lowhaio_retry.retry(request, exception_intervals=(
-            (lowhaio.HttpConnectionError, (0, 0, 0)),
-            (lowhaio.HttpStaleConnectionError, (0, 0, 0))))
-        for _ in range(100):
-            assert (await get(retrying, server.url))[2] == b'ok'
+    with failing(lowhaio.HttpStaleConnectionError, 'expected a response'):
+        for _ in range(2):
+            await get(request, server.url)
+    retrying = lowhaio_retry.retry(request, exception_intervals=(
+        (lowhaio.HttpConnectionError, (0, 0, 0)),
+        (lowhaio.HttpStaleConnectionError, (0, 0, 0))))
+    for _ in range(100):
+        assert (await get(retrying, server.url))[2] == b'ok'
 
 
 SIGNING = {layer.__name__: layer for layer in (
@@ -8479,27 +8489,24 @@ async def test_escapes_in_a_signed_url_mean_their_three_characters(layer):
     pytest.param({'get_logger_adapter': lowhaio.get_logger_adapter_default}, TypeError,
                  id='get_logger_adapter')])
 @by_each_signing_layer
-@in_loop
-async def test_signing_layers_do_not_take(layer, kwargs, error):
-    async with Server(s3({'/key': b'data'})) as server, pool() as request:
-        with pytest.raises(error):
-            await get(signing(layer, request), server.url + 'key', **kwargs)
+@served(s3({'/key': b'data'}))
+async def test_signing_layers_do_not_take(request, server, layer, kwargs, error):
+    with pytest.raises(error):
+        await get(signing(layer, request), server.url + 'key', **kwargs)
 
 
 @by_each_signing_layer
-@in_loop
-async def test_signing_layers_do_not_sign_a_host_that_they_are_given(layer):
-    async with Server(s3({'/key': b'data'})) as server, pool() as request:
-        signed = signing(layer, request)
-        assert (await get(signed, server.url + 'key', headers=((b'host', b'a'),)))[2] \
-            == b'wrong signature'
+@served(s3({'/key': b'data'}))
+async def test_signing_layers_do_not_sign_a_host_that_they_are_given(request, server, layer):
+    signed = signing(layer, request)
+    assert (await get(signed, server.url + 'key', headers=((b'host', b'a'),)))[2] \
+        == b'wrong signature'
 
 
-@in_loop
-async def test_signing_layer_that_reads_the_body_does_not_take_its_length():
-    async with Server(s3({})) as server, pool() as request:
-        with failing(lowhaio.HttpConnectionError, 'content-length as one number', ValueError):
-            await put(signing(lowhaio_aws_sigv4, request), None, server.url + 'key', b'data')
+@served(s3({}))
+async def test_signing_layer_that_reads_the_body_does_not_take_its_length(request, server):
+    with failing(lowhaio.HttpConnectionError, 'content-length as one number', ValueError):
+        await put(signing(lowhaio_aws_sigv4, request), None, server.url + 'key', b'data')
 
 
 @by_each_signing_layer
