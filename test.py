@@ -5135,6 +5135,29 @@ async def test_others_run_while_sending_is_always_ready(chunks):
     assert 8 <= longest_run(Slow.calls, 'send') <= 16
 
 
+class Telling(socket.socket):
+    """Has the event loop do something in its next turn whenever bytes have been received."""
+
+    def recv(self, *args):
+        data = super().recv(*args)
+        asyncio.get_running_loop().call_soon(self.tell)
+        return data
+
+
+@pytest.mark.parametrize('is_debugging', [False, True])
+@in_loop
+async def test_request_goes_on_in_the_turn_of_the_loop_in_which_its_bytes_come(is_debugging):
+    asyncio.get_running_loop().set_debug(is_debugging)
+    socks, order = Socks(Telling), []
+    Telling.tell = staticmethod(lambda: order.append('the next turn'))
+    async with Server(answering(OK)) as server, pool(get_sock=socks) as request:
+        for _ in range(3):
+            await request(b'GET', server.url)
+            order.append('the response')
+            await asyncio.sleep(0)
+    assert order == ['the response', 'the next turn'] * 3
+
+
 # The last corners.
 
 def test_response_body_dropped_after_its_loop_has_been_closed_closes_its_socket():
@@ -6139,7 +6162,7 @@ async def ended_at(kind, at, how, times):
         task = asyncio.current_task()
         if not at <= number < at + times:
             return
-        if how == 'while it waits' or future is None or future.done():
+        if how == 'while it waits' or not isinstance(future, asyncio.Future) or future.done():
             cancel(task)
         else:                       # before the task hears of the result, in the same iteration
             future.add_done_callback(lambda _: cancel(task))
