@@ -76,8 +76,10 @@ _TLS_RECORD = 16384            # bytes of content in one TLS record (RFC 8446 5.
 _MAX_SENT = 32768              # bytes sent at once: 64 kB take some machines three times as long
 _MAX_JOINED = 16384            # bytes of content that are copied behind the header section
 _MAX_TOKEN = 256               # bytes of a method, and of a field name that is cached
-_MAX_CACHED = 4096             # bytes of what is cached: longer URLs and fields are rare
-_CACHE_SIZE = 256              # entries, so that a cache has 1 MB at most
+_MAX_CACHED = 4096             # bytes of the fields that are cached: longer ones are rare
+_CACHE_SIZE = 256              # entries, so that the cache has 1 MB at most
+_MAX_CACHED_URL = 1024         # bytes
+_URL_CACHE_SIZE = 1024         # entries, so that a thousand hosts in turn are found in it
 _MAX_QUOTED = 80               # bytes of what a peer sent that an error text quotes
 
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -837,7 +839,7 @@ def _checked_request(http_version, method, url, params, headers, body, body_args
             _valid('body_args', tuple, body_args)
             _valid('body_kwargs', dict, body_kwargs)
 
-        parse_url = _parse_url if len(url) <= _MAX_CACHED else _parse_url.__wrapped__
+        parse_url = _parse_url if len(url) <= _MAX_CACHED_URL else _parse_url.__wrapped__
         target, fields = parse_url(url), _checked_fields(http_version, headers)
         content = _known_content(body, body_args, body_kwargs)
         if content or (fields and content is not None):
@@ -876,7 +878,7 @@ def _lower_token(raw, what):
     return raw.lower()
 
 
-@functools.lru_cache(maxsize=_CACHE_SIZE)
+@functools.lru_cache(maxsize=_URL_CACHE_SIZE)
 def _parse_url(url):
     """Return the _Target of a URL (RFC 9110 4.2, RFC 3986), or raise ValueError.
 
@@ -2003,7 +2005,8 @@ async def _connect_first(loop, get_sock, addresses, port, seconds, losers, log):
                 break
             wake_at = min(next_start, deadline) if untried else deadline
             if waiting and loop.time() < wake_at:
-                await _any_writable(loop, waiting.values(), wake_at)
+                await _event_of_one(loop, loop.add_writer, loop.remove_writer,
+                                    waiting.values(), wake_at)
 
         raise failure
     finally:
@@ -2027,21 +2030,6 @@ def _is_connected(sock, address, port):
     return True
 
 
-async def _any_writable(loop, socks, deadline):
-    """Wait until one of the sockets is writable, but not beyond the deadline, a loop time."""
-    waiter = loop.create_future()
-    filenos = [sock.fileno() for sock in socks]
-    timer = loop.call_at(deadline, _wake, waiter, False)
-    try:
-        for fileno in filenos:
-            loop.add_writer(fileno, _wake, waiter, True)
-        await waiter
-    finally:
-        timer.cancel()
-        for fileno in filenos:
-            loop.remove_writer(fileno)
-
-
 async def _when_ready(loop, sock, seconds, attempt, is_send=False):
     """Call `attempt` whenever the socket is ready for it, until it does not block.
 
@@ -2054,7 +2042,7 @@ async def _when_ready(loop, sock, seconds, attempt, is_send=False):
     Raises:
         TimeoutError: the time is over.
     """
-    fileno, deadline = sock.fileno(), loop.time() + seconds
+    deadline = loop.time() + seconds
     while True:
         try:
             return attempt()
@@ -2065,19 +2053,31 @@ async def _when_ready(loop, sock, seconds, attempt, is_send=False):
 
         if loop.time() >= deadline:
             raise TimeoutError(f'no progress within {seconds} s')
-        waiter = loop.create_future()
-        timer = loop.call_at(deadline, _wake, waiter, False)
-        try:
-            add(fileno, _wake, waiter, True)
-            is_ready = await waiter
-        finally:
-            timer.cancel()
-            remove(fileno)
-
+        is_ready = await _event_of_one(loop, add, remove, [sock], deadline)
         if is_send and not is_ready:
             raise TimeoutError(f'no bytes taken within {seconds} s')
         if is_send and isinstance(sock, ssl.SSLSocket):
             deadline = loop.time() + seconds
+
+
+async def _event_of_one(loop, add, remove, socks, deadline):
+    """Wait for an event of one of the sockets, and return whether it came by the deadline.
+
+    Args:
+        add, remove: the loop's methods for readers, or those for writers.
+        deadline: a loop time.
+    """
+    waiter = loop.create_future()
+    filenos = [sock.fileno() for sock in socks]
+    timer = loop.call_at(deadline, _wake, waiter, False)
+    try:
+        for fileno in filenos:
+            add(fileno, _wake, waiter, True)
+        return await waiter
+    finally:
+        timer.cancel()
+        for fileno in filenos:
+            remove(fileno)
 
 
 def _wake(waiter, is_ready):
