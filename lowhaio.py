@@ -966,7 +966,7 @@ def _check_host_length(host):
 
 
 def _checked_fields(http_version, headers):
-    """Checks all fields; gives a dict of those that frame the request, names in lower case."""
+    """Check all fields; return a dict of those that frame the request, names in lower case."""
     fields = {}
     for field in headers:
         if isinstance(field, (bytes, str)):
@@ -998,7 +998,7 @@ def _checked_fields(http_version, headers):
 
 
 def _check_request_framing(http_version, fields):
-    """Refuses what a server could read in two ways (RFC 9112 6.1 and 6.2)."""
+    """Raise ValueError for what a server could read in two ways (RFC 9112 6.1 and 6.2)."""
     length, coding = fields.get(b'content-length'), fields.get(b'transfer-encoding')
     if length is not None and coding is not None:
         raise ValueError('expected content-length or transfer-encoding; got both')
