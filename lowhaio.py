@@ -1797,7 +1797,7 @@ class _Connection:
         elif not self._waiter.is_done:
             if not self._has_received():            # bytes that have arrived win
                 self._waiter.exception = TimeoutError(f'no bytes within {self.timeout} s')
-            self._waiter.wake_soon()                # a test clock may call this in a task
+            self._waiter.wake()
 
     def is_alive(self):
         """Read without waiting: return whether the stream is open, and nothing has come.
@@ -1907,7 +1907,10 @@ class _Waiter:
 
     def __await__(self):
         self._asyncio_future_blocking = True
-        yield self
+        try:
+            yield self
+        finally:
+            self.exception = None       # else its traceback and this object keep each other
         return self.data
 
     def get_loop(self):
@@ -1919,9 +1922,12 @@ class _Waiter:
         self._callback, self._context = callback, context
 
     def wake(self):
-        """Let the task run until it waits again. To be called while no task is running."""
+        """Let the task run, until it waits again."""
         self.is_done = True
-        self._context.run(self._callback, self)
+        try:
+            self._context.run(self._callback, self)
+        except RuntimeError:            # a task is running, in which a test clock calls a timer
+            self.wake_soon()
 
     def wake_soon(self):
         """Let the task run in the next turn of the event loop."""
@@ -1937,10 +1943,7 @@ class _Waiter:
     def result(self):
         """Raise the exception, if there is one. The task throws it into what awaits."""
         if self.exception is not None:
-            try:
-                raise self.exception
-            finally:
-                self.exception = None       # else its traceback and this object keep each other
+            raise self.exception
 
 
 def _ends_with_record(data):

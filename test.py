@@ -434,6 +434,13 @@ def table(names, rows):
         names, [pytest.param(*row, id=sentence) for sentence, *row in rows])
 
 
+@contextlib.contextmanager
+def cpu_limit(seconds):
+    started = time.process_time()
+    yield
+    assert time.process_time() - started < seconds
+
+
 # A first look, in full.
 
 @pytest.mark.parametrize('tls', [False, True])
@@ -625,7 +632,7 @@ def test_adapters_are_asked_only_if_debug_is_enabled(level, count, caplog):
     assert asked == [('Got %s', 1)] * count
 
 
-# Hooks on a socket.
+# Hooks: sockets, and the timeout of a block.
 
 @pytest.mark.parametrize('family', [socket.AF_INET, socket.AF_INET6])
 def test_sockets_do_not_block_and_do_not_delay(family):
@@ -640,6 +647,212 @@ def test_cork_is_set_and_unset():
         for hook, corked in ((lowhaio.set_tcp_cork, 1), (lowhaio.unset_tcp_cork, 0)):
             hook(sock)
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK) == corked
+
+def within(seconds):
+    return lowhaio.timeout(asyncio.get_running_loop(), seconds)
+
+
+def leaves_no_cancellation(test):
+    """Make a test, as `in_loop` does, of a coroutine function that leaves its task uncancelled."""
+    @in_loop
+    @functools.wraps(test)
+    async def run(*args, **kwargs):
+        await test(*args, **kwargs)
+        await asyncio.sleep(0)          # where a cancellation that is too late is raised
+        assert asyncio.current_task().cancelling() == 0
+
+    return run
+
+
+@contextlib.contextmanager
+def cancelled(times):
+    """Check that the block is cancelled, that many times, and take these back."""
+    with pytest.raises(asyncio.CancelledError):
+        yield
+    task = asyncio.current_task()
+    assert task.cancelling() == times
+    for _ in range(times):
+        task.uncancel()
+
+
+@contextlib.contextmanager
+def timers_of_their_own():
+    """Yield a coroutine function that moves the time of timers; none may be left."""
+    loop, now, due = asyncio.get_running_loop(), 0, {}
+
+    def call_later(delay, callback):
+        key = object()
+        due[key] = now + delay, callback
+        return types.SimpleNamespace(cancel=lambda: due.pop(key, None))
+
+    async def forward(seconds):
+        nonlocal now
+        now += seconds
+        for key, (time_due, callback) in list(due.items()):
+            if time_due <= now:
+                del due[key]
+                loop.call_soon(callback)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    loop.call_later = call_later
+    try:
+        yield forward
+    finally:
+        del loop.call_later
+    assert not due
+
+
+async def for_ever():
+    await asyncio.get_running_loop().create_future()
+
+
+@leaves_no_cancellation
+async def test_timeout_ends_a_block_that_takes_too_long():
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    with pytest.raises(asyncio.TimeoutError, match=r'expected an end within 0\.02 s; got none'):
+        with within(0.02):
+            await for_ever()
+    assert loop.time() - before > 0.015
+
+
+@leaves_no_cancellation
+async def test_timeout_leaves_alone_what_ends_in_time():
+    with timers_of_their_own() as forward:
+        with within(1) as reset:
+            await forward(0.9)
+        await forward(9)
+        with within(0):
+            pass
+        await forward(9)
+
+        reset()                         # too late: nothing is there to be ended
+        await forward(9)
+
+
+@leaves_no_cancellation
+async def test_timeout_starts_anew_when_it_is_reset():
+    with timers_of_their_own() as forward:
+        with pytest.raises(asyncio.TimeoutError, match='expected an end within 1 s'), \
+                within(1) as reset:
+            for _ in range(3):
+                await forward(0.9)
+                assert reset() is None
+            await forward(0.9)
+            is_there = True
+            await forward(0.2)
+            is_there = False
+        assert is_there
+
+
+@pytest.mark.parametrize('error', [
+    ValueError, KeyboardInterrupt, asyncio.TimeoutError, asyncio.CancelledError])
+@leaves_no_cancellation
+async def test_timeout_lets_exceptions_of_the_block_pass(error):
+    raised = error('mine')
+    with timers_of_their_own() as forward:
+        with pytest.raises(error) as caught, within(1):
+            await forward(0.9)
+            raise raised
+        assert caught.value is raised
+        await forward(9)
+
+
+@leaves_no_cancellation
+async def test_timeout_lets_exceptions_pass_that_its_end_provokes():
+    with pytest.raises(ValueError, match='mine'), within(0.01):
+        try:
+            await for_ever()
+        finally:
+            raise ValueError('mine')
+
+
+@in_loop
+async def test_timeout_ends_also_a_block_that_has_swallowed_a_cancellation_from_outside():
+    async def block():
+        with within(0.05):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(10)
+            is_swallowed.set()
+            await asyncio.sleep(10)
+
+    is_swallowed = asyncio.Event()
+    task = asyncio.create_task(block())
+    await asyncio.sleep(0)
+    task.cancel()
+    await is_swallowed.wait()
+    with pytest.raises(asyncio.CancelledError):     # it was asked to end, and has not
+        async with asyncio.timeout(5):
+            await task
+
+
+@leaves_no_cancellation
+async def test_timeout_is_no_error_if_the_block_swallows_its_end():
+    with within(0.01) as reset:
+        with contextlib.suppress(asyncio.CancelledError):
+            await for_ever()
+        reset()
+        await asyncio.sleep(0.02)           # it is ended only once
+
+
+@pytest.mark.parametrize('seconds', [60, 0])
+@leaves_no_cancellation
+async def test_timeout_leaves_a_cancellation_from_outside_as_it_is(seconds):
+    """With 0 s both come in the same iteration of the loop, either of them first."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    with cancelled(1):
+        loop.call_soon(task.cancel)
+        with within(seconds):
+            await for_ever()
+
+    for times in (1, 2):
+        with cancelled(times), within(seconds):
+            for _ in range(times):
+                loop.call_later(0, task.cancel)
+            await for_ever()
+
+
+@leaves_no_cancellation
+async def test_timeout_counts_from_the_cancellations_that_were_there():
+    task = asyncio.current_task()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.TimeoutError), within(0.01):
+        await for_ever()
+    assert task.cancelling() == 1
+    task.uncancel()
+
+
+@pytest.mark.parametrize(('outer', 'inner', 'is_outer'), [
+    (0.01, 60, True), (60, 0.01, False), (0, 0, True)])
+@leaves_no_cancellation
+async def test_timeout_in_asyncio_timeout(outer, inner, is_outer):
+    with pytest.raises(asyncio.TimeoutError, match=None if is_outer else f'within {inner} s'):
+        async with asyncio.timeout(outer) as limit:
+            with within(inner):
+                await for_ever()
+    assert limit.expired() == is_outer
+
+
+@pytest.mark.parametrize(('outer', 'inner', 'is_outer'), [
+    (60, 0.01, False), (0.01, 60, True)])
+@leaves_no_cancellation
+async def test_timeout_around_asyncio_timeout(outer, inner, is_outer):
+    with pytest.raises(asyncio.TimeoutError, match=r'within 0\.01 s' if is_outer else None):
+        with within(outer):
+            async with asyncio.timeout(inner) as limit:
+                await for_ever()
+    assert limit.expired() != is_outer
+
+
+@pytest.mark.parametrize(('outer', 'inner', 'text'), [
+    (0.01, 60, r'within 0\.01 s'), (60, 0.01, r'within 0\.01 s'), (0, 0.0, 'within 0 s')])
+@leaves_no_cancellation
+async def test_timeout_in_timeout(outer, inner, text):
+    with pytest.raises(asyncio.TimeoutError, match=text), within(outer), within(inner):
+        await for_ever()
 
 
 # Request on the wire.
@@ -1645,7 +1858,59 @@ def test_many_small_chunks_in_one_piece_are_not_copied_for_each():
     assert time.process_time() - started < 3
 
 
-# Whether a connection is kept, RFC 9112 9.3.
+def test_http2_settings_are_told_as_such():
+    frame = bytes.fromhex('000012040000000000000300000080000400010000000500ffffff')
+    error = read_response(b'GET', [frame]).error
+    assert str(error).endswith(', which is HTTP/2')
+
+
+@pytest.mark.parametrize('raw', [b'a: b%b\r', b'a: b\r\n%b\r', b'a: b%b\r\n c\r'])
+def test_long_folded_lines_are_unfolded_in_linear_time(raw):
+    with cpu_limit(0.5):        # 1 ms; if each space began a search, 5 s
+        with pytest.raises(lowhaio.HttpDataError):
+            lowhaio._parse_fields(raw % (b' ' * 100_000))
+
+
+EMPTY_HEAD = b'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n'
+
+CHUNKED_HEAD = b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n'
+
+
+@pytest.mark.parametrize(('raw', 'step'), [
+    pytest.param(EMPTY_HEAD + b'a: %b\r\n\r\n' % (b'b' * 16000), 1, id='a field line'),
+    pytest.param(EMPTY_HEAD + b'a: b\r\n' * 2600 + b'\r\n', 1, id='many field lines'),
+    pytest.param(CHUNKED_HEAD + b'0' + b' ' * 16000 + b'\r\n\r\n', 1, id='spaces after a size'),
+    pytest.param(CHUNKED_HEAD + b'0;' + b'a' * 16000 + b'\r\n\r\n', 1, id='a chunk extension'),
+    pytest.param(CHUNKED_HEAD + b'0\r\n' + b'a: b\r\n' * 2600 + b'\r\n', 1, id='trailers'),
+    pytest.param(EMPTY_HEAD + b'a:b\r\n' * 200_000 + b'\r\n', 2 ** 20, id='very many, at once'),
+])
+def test_response_takes_linear_time(raw, step):
+    with cpu_limit(1.5):        # 0.3 s; if each byte had all read again, 3 s
+        came = read_response(b'GET', cut_at(raw, range(0, len(raw), step)), 2 ** 20)
+    assert (came.error, came.content) == (None, b'')
+    assert len(came.gives.headers) == raw.partition(b'\r\n\r\n')[0].count(b'\r\n')
+
+
+@served(answering(OK))
+async def test_long_urls_fields_and_heads_are_not_cached(request, server):
+    caches = (lowhaio._parse_url, lowhaio._lower_token, lowhaio._parse_head,
+              lowhaio._parse_field_line)
+    for size, cached in ((5000, [0, 1, 0, 0]), (10, [1, 2, 1, 1])):     # the name "a" is cached
+        server.handler = answering(
+            b'HTTP/1.1 200 OK\r\na: %b\r\n\r\n' % (b'x' * size), then='close')
+        for cache in caches:
+            cache.cache_clear()
+        await get(request, f'{server.url}?{"x" * size}', headers=((b'y' * size, b''),))
+        assert [cache.cache_info().currsize for cache in caches] == cached
+
+
+def test_many_small_chunks_are_decoded_in_linear_time():
+    def chunks():
+        raw = b'1\r\nx\r\n' * 300_000 + b'0\r\n\r\nrest'
+        assert (yield from lowhaio._decode_chunked(raw, 16384)) == b'rest'
+
+    with cpu_limit(3):          # 0.2 s; if each chunk copied the rest, 15 s
+        assert sum(map(len, chunks())) == 300_000
 
 # (sentence, status line's version, fields beside content-length: 0, seconds of 15)
 PERSISTENCE = [
@@ -1720,216 +1985,7 @@ def test_request_persists(http_version, headers, persists):
     assert lowhaio._persists(http_version, fields) is persists
 
 
-# The timeout of a block.
-
-def within(seconds):
-    return lowhaio.timeout(asyncio.get_running_loop(), seconds)
-
-
-def leaves_no_cancellation(test):
-    """Make a test, as `in_loop` does, of a coroutine function that leaves its task uncancelled."""
-    @in_loop
-    @functools.wraps(test)
-    async def run(*args, **kwargs):
-        await test(*args, **kwargs)
-        await asyncio.sleep(0)          # where a cancellation that is too late is raised
-        assert asyncio.current_task().cancelling() == 0
-
-    return run
-
-
-@contextlib.contextmanager
-def cancelled(times):
-    """Check that the block is cancelled, that many times, and take these back."""
-    with pytest.raises(asyncio.CancelledError):
-        yield
-    task = asyncio.current_task()
-    assert task.cancelling() == times
-    for _ in range(times):
-        task.uncancel()
-
-
-@contextlib.contextmanager
-def timers_of_their_own():
-    """Yield a coroutine function that moves the time of timers; none may be left."""
-    loop, now, due = asyncio.get_running_loop(), 0, {}
-
-    def call_later(delay, callback):
-        key = object()
-        due[key] = now + delay, callback
-        return types.SimpleNamespace(cancel=lambda: due.pop(key, None))
-
-    async def forward(seconds):
-        nonlocal now
-        now += seconds
-        for key, (time_due, callback) in list(due.items()):
-            if time_due <= now:
-                del due[key]
-                loop.call_soon(callback)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-
-    loop.call_later = call_later
-    try:
-        yield forward
-    finally:
-        del loop.call_later
-    assert not due
-
-
-async def for_ever():
-    await asyncio.get_running_loop().create_future()
-
-
-@leaves_no_cancellation
-async def test_timeout_ends_a_block_that_takes_too_long():
-    loop = asyncio.get_running_loop()
-    before = loop.time()
-    with pytest.raises(asyncio.TimeoutError, match=r'expected an end within 0\.02 s; got none'):
-        with within(0.02):
-            await for_ever()
-    assert loop.time() - before > 0.015
-
-
-@leaves_no_cancellation
-async def test_timeout_leaves_alone_what_ends_in_time():
-    with timers_of_their_own() as forward:
-        with within(1) as reset:
-            await forward(0.9)
-        await forward(9)
-        with within(0):
-            pass
-        await forward(9)
-
-        reset()                         # too late: nothing is there to be ended
-        await forward(9)
-
-
-@leaves_no_cancellation
-async def test_timeout_starts_anew_when_it_is_reset():
-    with timers_of_their_own() as forward:
-        with pytest.raises(asyncio.TimeoutError, match='expected an end within 1 s'), \
-                within(1) as reset:
-            for _ in range(3):
-                await forward(0.9)
-                assert reset() is None
-            await forward(0.9)
-            is_there = True
-            await forward(0.2)
-            is_there = False
-        assert is_there
-
-
-@pytest.mark.parametrize('error', [
-    ValueError, KeyboardInterrupt, asyncio.TimeoutError, asyncio.CancelledError])
-@leaves_no_cancellation
-async def test_timeout_lets_exceptions_of_the_block_pass(error):
-    raised = error('mine')
-    with timers_of_their_own() as forward:
-        with pytest.raises(error) as caught, within(1):
-            await forward(0.9)
-            raise raised
-        assert caught.value is raised
-        await forward(9)
-
-
-@leaves_no_cancellation
-async def test_timeout_lets_exceptions_pass_that_its_end_provokes():
-    with pytest.raises(ValueError, match='mine'), within(0.01):
-        try:
-            await for_ever()
-        finally:
-            raise ValueError('mine')
-
-
-@in_loop
-async def test_timeout_ends_also_a_block_that_has_swallowed_a_cancellation_from_outside():
-    async def block():
-        with within(0.05):
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(10)
-            is_swallowed.set()
-            await asyncio.sleep(10)
-
-    is_swallowed = asyncio.Event()
-    task = asyncio.create_task(block())
-    await asyncio.sleep(0)
-    task.cancel()
-    await is_swallowed.wait()
-    with pytest.raises(asyncio.CancelledError):     # it was asked to end, and has not
-        async with asyncio.timeout(5):
-            await task
-
-
-@leaves_no_cancellation
-async def test_timeout_is_no_error_if_the_block_swallows_its_end():
-    with within(0.01) as reset:
-        with contextlib.suppress(asyncio.CancelledError):
-            await for_ever()
-        reset()
-        await asyncio.sleep(0.02)           # it is ended only once
-
-
-@pytest.mark.parametrize('seconds', [60, 0])
-@leaves_no_cancellation
-async def test_timeout_leaves_a_cancellation_from_outside_as_it_is(seconds):
-    """With 0 s both come in the same iteration of the loop, either of them first."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    with cancelled(1):
-        loop.call_soon(task.cancel)
-        with within(seconds):
-            await for_ever()
-
-    for times in (1, 2):
-        with cancelled(times), within(seconds):
-            for _ in range(times):
-                loop.call_later(0, task.cancel)
-            await for_ever()
-
-
-@leaves_no_cancellation
-async def test_timeout_counts_from_the_cancellations_that_were_there():
-    task = asyncio.current_task()
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.sleep(0)
-    with pytest.raises(asyncio.TimeoutError), within(0.01):
-        await for_ever()
-    assert task.cancelling() == 1
-    task.uncancel()
-
-
-@pytest.mark.parametrize(('outer', 'inner', 'is_outer'), [
-    (0.01, 60, True), (60, 0.01, False), (0, 0, True)])
-@leaves_no_cancellation
-async def test_timeout_in_asyncio_timeout(outer, inner, is_outer):
-    with pytest.raises(asyncio.TimeoutError, match=None if is_outer else f'within {inner} s'):
-        async with asyncio.timeout(outer) as limit:
-            with within(inner):
-                await for_ever()
-    assert limit.expired() == is_outer
-
-
-@pytest.mark.parametrize(('outer', 'inner', 'is_outer'), [
-    (60, 0.01, False), (0.01, 60, True)])
-@leaves_no_cancellation
-async def test_timeout_around_asyncio_timeout(outer, inner, is_outer):
-    with pytest.raises(asyncio.TimeoutError, match=r'within 0\.01 s' if is_outer else None):
-        with within(outer):
-            async with asyncio.timeout(inner) as limit:
-                await for_ever()
-    assert limit.expired() != is_outer
-
-
-@pytest.mark.parametrize(('outer', 'inner', 'text'), [
-    (0.01, 60, r'within 0\.01 s'), (60, 0.01, r'within 0\.01 s'), (0, 0.0, 'within 0 s')])
-@leaves_no_cancellation
-async def test_timeout_in_timeout(outer, inner, text):
-    with pytest.raises(asyncio.TimeoutError, match=text), within(outer), within(inner):
-        await for_ever()
-
-
-# Generated responses.
+# Response on the wire and body decoders together: generated responses.
 #
 # Valid ones, made together with what they mean, and what becomes of them when bytes are changed,
 # inserted, cut and spliced; all of them split anywhere. The examples are the same in each run,
@@ -2245,7 +2301,8 @@ async def test_connection_may_be_kept_for_less_than_a_second(request, server):
     assert server.connections == 1
 
 
-# Pool over sockets whose every byte a test decides.
+# Pool: which connection a request gets, hooks, parameters, and what is logged. Of the sockets, a
+# test decides every byte.
 
 class Resolver:
     """A `get_dns_resolver` whose answers a test decides: a list, or what is called to get one."""
@@ -2290,7 +2347,7 @@ def failing(kind, text, cause=None):
 
 
 async def until(condition, seconds=5):
-    """Waits for what other tasks or the network bring about soon."""
+    """Wait for what other tasks or the network bring about soon."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -2298,7 +2355,7 @@ async def until(condition, seconds=5):
 
 
 def peer_socket(writer):
-    """Gives a plain socket of a server's stream, that sends at once. To be closed after use."""
+    """Return a plain socket of a server's stream, which sends at once. To be closed after use."""
     return socket.socket(fileno=os.dup(writer.get_extra_info('socket').fileno()))
 
 
@@ -2346,6 +2403,233 @@ class Timer:
         return self.run is None
 
 
+class Body:
+    """A request body that remembers what became of it.
+
+    `run` is the body of an async generator function; `ends` counts how often its `finally` ran.
+    """
+
+    def __init__(self, *chunks, then=None, at_end=None):
+        self.chunks, self.then, self.at_end = chunks, then, at_end
+        self.calls = self.ends = self.given = 0
+
+    async def __call__(self):
+        self.calls += 1
+        try:
+            for chunk in self.chunks:
+                self.given += 1
+                yield chunk
+            if self.then:
+                await self.then()
+        finally:
+            self.ends += 1
+            if self.at_end:
+                await self.at_end()
+
+    def is_done(self):
+        return (self.calls, self.ends) == (1, 1)
+
+
+class Chunks:
+    """An async iterator that is no generator, so that nothing is left of it if it is dropped."""
+
+    def __init__(self, *chunks):
+        self.chunks = list(chunks)
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        if not self.chunks:
+            raise StopAsyncIteration
+        return self.chunks.pop(0)
+
+
+async def wait_for_ever():
+    await asyncio.Event().wait()
+
+
+class Receiving:
+    """A handler that keeps every byte that comes, and answers if it has an answer."""
+
+    def __init__(self, answer=None):
+        self.answer, self.received, self.is_over = answer, b'', asyncio.Event()
+
+    async def __call__(self, reader, writer):
+        try:
+            while data := await reader.read(65536):
+                self.received += data
+                if self.answer and self.received.endswith(b'END'):
+                    writer.write(self.answer)
+        finally:
+            self.is_over.set()
+
+    async def content(self):
+        """What came after the header section, once the client has closed."""
+        await self.is_over.wait()
+        return self.received.partition(b'\r\n\r\n')[2]
+
+
+class Interrupted(BaseException):
+    """As KeyboardInterrupt, which would end the test run."""
+
+
+def raising(exception):
+    async def raise_it():
+        raise exception
+
+    return raise_it
+
+
+class FaultyPeer:
+    """A server's end of one connection, plain or TLS, that does what a good one never does.
+
+    TLS goes through memory, so that any byte of it can be held back.
+    """
+
+    def __init__(self, reader, writer, tls):
+        self.reader, self.writer = reader, writer
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = tls and tls.wrap_bio(self.incoming, self.outgoing, server_side=True)
+        self.is_accepted = not tls
+
+    async def step(self, function, *args):
+        """Return what the TLS function returns, fed until it does. What it has to say is kept."""
+        while True:
+            try:
+                return function(*args)
+            except ssl.SSLWantReadError:
+                await self.send_wire(self.outgoing.read())
+                self.incoming.write(await self.reader.readexactly(1) + self.reader._buffer)
+                self.reader._buffer.clear()
+                self.reader._maybe_resume_transport()
+
+    async def accept(self):
+        if not self.is_accepted:
+            await self.step(self.tls.do_handshake)
+            await self.send_wire(self.outgoing.read())
+            self.is_accepted = True
+
+    async def read(self, size=65536):
+        await self.accept()
+        return await (self.step(self.tls.read, size) if self.tls else self.reader.read(size))
+
+    async def read_to(self, end=b'\r\n\r\n'):
+        data = b''
+        while end not in data:
+            more = await self.read()
+            if not more:
+                raise EOFError
+            data += more
+        return data
+
+    def wire(self, data):
+        """Return the bytes that carry `data`, which have not been sent."""
+        if not self.tls:
+            return data
+        self.tls.write(data)
+        return self.outgoing.read()
+
+    async def send_wire(self, data):
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def send(self, data):
+        await self.send_wire(self.wire(data))
+
+    async def serve(self, response=OK):
+        """Answer each request in the same way."""
+        while True:
+            head = await self.read_to()
+            if b'content-length: 4\r\n' in head and not head.endswith(b'body'):
+                await self.read_to(b'body'[-1:])
+            await self.send(response)
+
+    async def close(self):
+        """End the transport alone; with TLS, without a word."""
+        self.writer.close()
+
+    async def send_end_of_tls(self):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.tls.unwrap()
+        await self.send_wire(self.outgoing.read())
+
+    async def close_politely(self):
+        if self.tls:
+            await self.send_end_of_tls()
+        self.writer.close()
+
+    async def reset(self):
+        self.writer.get_extra_info('socket').setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+        self.writer.transport.abort()
+
+    async def half_close(self):
+        self.writer.write_eof()
+        await self.stall()
+
+    async def drip(self):
+        """Send a TLS record in bytes, each of them long before the time is over."""
+        for byte in b'\x16\x03\x03\x40\x00' + bytes(50):
+            await self.send_wire(bytes([byte]))
+            await asyncio.sleep(0.01)
+
+    async def stall(self):
+        """Neither read nor send: the client has to end it."""
+        self.writer.transport.pause_reading()
+        await asyncio.sleep(30)
+
+
+@contextlib.asynccontextmanager
+async def faulty(serve, tls, **settings):
+    """Yield the `request` of a pool, and a server that calls `serve(peer)` for each connection.
+
+    `tls` is the SSL context of its `FaultyPeer`s, or False.
+    """
+    async def handler(reader, writer):
+        await serve(FaultyPeer(reader, writer, tls))
+
+    async with Server(handler) as server, \
+            pool(**{'get_ssl_context': tls_client} | settings) as request:
+        server.url = server.url.replace('http:', 'https:' if tls else 'http:')
+        yield request, server
+
+
+@contextlib.contextmanager
+def few_polls(most=60):
+    """Check that the loop does not spin: one that does polls 1000 times in the 50 ms here."""
+    # uvloop keeps its own count to itself
+    selector = getattr(asyncio.get_running_loop(), '_selector', types.SimpleNamespace(select=None))
+    select, counted = selector.select, collections.Counter()
+
+    def counting_select(timeout=None):
+        counted['polls'] += 1
+        return select(timeout)
+
+    selector.select = counting_select
+    try:
+        yield counted
+    finally:
+        del selector.select
+    assert counted['polls'] - counted['before'] < most
+
+
+HALF_A_BODY = b'HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf'
+
+HEAD_OF_CHUNKS = b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n'
+
+UNTIL_CLOSE = b'HTTP/1.1 200 OK\r\n\r\nall'
+
+
+def after(data, stage=FaultyPeer.read_to):
+    """Return the stage after that one, at which `data` has been sent."""
+    async def stage_and_send(peer):
+        await stage(peer)
+        await peer.send(data)
+
+    return stage_and_send
+
+
 class Halves:
     """A handler whose responses end only when told to, each with the number of its connection."""
 
@@ -2385,9 +2669,6 @@ def run_out(what):
         sock.send(b'HTTP/1.1 408 Request Timeout\r\n\r\n')
 
     return {'close': close, 'bytes': surplus}[what]
-
-
-# The pool: which connection a request gets.
 
 @in_loop
 async def test_connections_are_pooled_by_host_without_case_and_by_port():
@@ -2532,6 +2813,7 @@ async def test_origins_are_forgotten_but_for_the_last_ones(monkeypatch):
         for number in range(20):
             await get(request, f'http://{number}.test:{server.port}/')
             await get(request, server.url)
+        await asyncio.sleep(0)          # until here, the last connection is calling this task
         assert count() == before + 5
 
 
@@ -2613,998 +2895,6 @@ async def test_connection_is_idle_when_the_last_chunk_is_given():
         await body.aclose()
         assert (await get(request, server.url))[2] == b'11'
         assert server.connections == 1
-
-
-# Bodies that are not read to their end.
-
-async def drop(body):
-    pass
-
-
-async def read_half_and_drop(body):
-    async for _ in body:
-        break
-
-
-async def aclose(body):
-    await body.aclose()
-    await body.aclose()
-    with pytest.raises(StopAsyncIteration):
-        await anext(body)
-
-
-@pytest.mark.parametrize('leave', [drop, read_half_and_drop, aclose])
-@in_loop
-async def test_response_body_not_read_to_its_end_closes_its_connection_at_once(leave):
-    socks = Socks()
-    async with Server(Halves()) as server, pool(get_sock=socks) as request:
-        await leave((await request(b'GET', server.url))[2])
-        assert socks.open() == [False]
-
-
-@served(answering(OK[:-1], then='close'))
-async def test_response_body_iterated_after_an_error_fails_again(request, server):
-    body = (await request(b'GET', server.url))[2]
-    assert await anext(body) == b'o'
-    with failing(lowhaio.HttpConnectionClosedError, '1 more bytes of content; got the end'):
-        await anext(body)
-    with failing(lowhaio.HttpDataError, 'expected an open body with one reader'):
-        await anext(body)
-
-
-@served(Halves())
-async def test_response_body_iterated_by_two_tasks_fails(request, server):
-    body = (await request(b'GET', server.url))[2]
-    await anext(body)
-    first = asyncio.create_task(anext(body, None))
-    await asyncio.sleep(0)
-    with failing(lowhaio.HttpDataError, 'or that another task is reading'):
-        await anext(body)
-    with failing(lowhaio.HttpDataError, 'closed while another task was reading'):
-        await first
-
-
-@pytest.mark.parametrize('what', ['anext', 'aclose'])
-@in_loop
-async def test_response_body_shared_by_two_tasks_fails_also_when_bytes_are_always_there(what):
-    async def handler(reader, writer):
-        await read_request(reader)
-        writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n' + b'x' * 999)
-        await reader.read()
-
-    failures = []
-
-    async def spoil(body):
-        while not failures:
-            await asyncio.sleep(0)
-            if turns and len(turns) >= 16:
-                try:
-                    await getattr(body, '__' + what + '__' if what == 'anext' else what)()
-                except lowhaio.HttpDataError as error:
-                    failures.append(error)
-                return
-
-    turns = []
-    async with Server(handler) as server, pool(recv_bufsize=10) as request:
-        body = (await request(b'GET', server.url))[2]
-        await asyncio.sleep(0.01)       # until all of it has arrived
-        spoiler = asyncio.create_task(spoil(body))
-        with pytest.raises(lowhaio.HttpDataError, match='expected an open body'):
-            async for _ in body:
-                turns.append(len(turns))
-                assert len(turns) < 50
-        await spoiler
-        assert len(failures) == (what == 'anext')
-
-
-@in_loop
-async def test_close_ends_what_is_idle_and_lets_what_is_in_use_end():
-    halves, socks = Halves(), Socks()
-    async with Server(halves) as server, Dns({'a.test': ['127.0.0.1']}) as dns:
-        request, close = lowhaio.Pool(get_sock=socks, get_dns_resolver=dns.get_resolver)
-        url = f'http://a.test:{server.port}/'
-        bodies = [(await request(b'GET', url))[2] for _ in range(2)]
-        halves.go[1].set()
-        assert await lowhaio.buffered(bodies[0]) == b'11'
-        assert dns.queries == ['a.test']
-
-        await close()
-        assert socks.open() == [False, True]
-        halves.go[2].set()
-        assert await lowhaio.buffered(bodies[1]) == b'22'
-        assert socks.open() == [False, False]
-
-        body = (await request(b'GET', url))[2]
-        assert dns.queries == ['a.test', 'a.test']      # the cache has been cleared
-        halves.go[3].set()
-        assert await lowhaio.buffered(body) == b'33'
-        assert socks.open() == [False] * 3
-        await close()
-
-
-# Addresses: which of them a request may use.
-
-@in_loop
-async def test_changed_record_takes_a_new_connection_and_closes_the_old_one(monkeypatch):
-    monkeypatch.setattr(lowhaio, '_MIN_TTL', 0)
-    socks = Socks()
-    async with servers(answering(OK), answering(OK)) as (old, new), \
-            Dns({'a.test': ['127.0.0.1']}, ttl=0) as dns, \
-            pool(get_dns_resolver=dns.get_resolver, get_sock=socks) as request:
-        url = f'http://a.test:{old.port}/'
-        for _ in range(3):
-            await get(request, url)
-        assert (old.connections, new.connections, socks.open()) == (1, 0, [True])
-
-        dns.records['a.test'] = ['127.0.0.2']
-        await get(request, url)
-        assert (old.connections, new.connections, socks.open()) == (1, 1, [False, True])
-
-        dns.records['a.test'] = ['127.0.0.1', '127.0.0.2']
-        await get(request, url)         # it is among them
-        assert (old.connections, new.connections, socks.open()) == (1, 1, [False, True])
-
-
-@in_loop
-async def test_connection_at_an_address_withdrawn_while_in_use_is_not_kept(monkeypatch):
-    monkeypatch.setattr(lowhaio, '_MIN_TTL', 0)
-    halves, socks = Halves(), Socks()
-    resolver = Resolver(['127.0.0.1'])
-    async with servers(halves, answering(OK)) as (old, new), \
-            pool(get_dns_resolver=resolver, get_sock=socks) as request:
-        url = f'http://a.test:{old.port}/'
-        body = (await request(b'GET', url))[2]
-        resolver.answer = ['127.0.0.2']
-        await get(request, url)
-        assert (socks.open(), new.connections) == ([True, True], 1)
-        halves.go[1].set()
-        assert await lowhaio.buffered(body) == b'11'
-        assert socks.open() == [False, True]
-
-
-@in_loop
-async def test_resolver_without_expires_at_is_asked_for_every_request(monkeypatch):
-    monkeypatch.setattr(lowhaio, '_MIN_TTL', 0)
-    resolver = Resolver(['127.0.0.1'])
-    async with Server(answering(OK)) as server, pool(get_dns_resolver=resolver) as request:
-        for _ in range(3):
-            await get(request, f'http://a.test:{server.port}/')
-        assert (resolver.asked, server.connections) == (['a.test'] * 3, 1)
-    assert resolver.cleared == 1
-
-
-@in_loop
-async def test_resolver_may_give_any_iterable():
-    resolver = Resolver(lambda: iter(['127.0.0.1']))
-    async with Server(answering(OK)) as server, pool(get_dns_resolver=resolver) as request:
-        assert (await get(request, f'http://a.test:{server.port}/'))[2] == b'ok'
-
-
-@in_loop
-async def test_addresses_are_kept_until_the_first_of_them_expires(monkeypatch):
-    monkeypatch.setattr(lowhaio, '_MIN_TTL', 0)
-    loop = asyncio.get_running_loop()
-    resolver = Resolver(lambda: [Address('127.0.0.1', loop.time() + 9),
-                                 Address('127.0.0.2', loop.time() + 0.2)])
-    async with Server(answering(OK)) as server, pool(get_dns_resolver=resolver) as request:
-        url = f'http://a.test:{server.port}/'
-        end = loop.time() + 0.2
-        await get(request, url)
-        await get(request, url)
-        assert len(resolver.asked) == 1
-        await asyncio.sleep(end - loop.time() + 0.01)
-        await get(request, url)
-        assert len(resolver.asked) == 2
-
-
-@pytest.mark.parametrize('host', ['127.0.0.1', '::1'])
-@in_loop
-async def test_literal_address_skips_dns_and_ipv6_gets_its_family(host):
-    resolver, socks = Resolver([]), Socks()
-    async with Server(answering(OK), host=host) as server, \
-            pool(get_dns_resolver=resolver, get_sock=socks) as request:
-        for _ in range(2):
-            assert (await get(request, server.url))[2] == b'ok'
-        assert (server.connections, resolver.asked) == (1, [])
-        assert socks.families == [socket.AF_INET6 if ':' in host else socket.AF_INET]
-
-
-@in_loop
-async def test_next_record_is_tried_when_the_first_one_refuses():
-    socks = Socks()
-    async with Server(answering(OK), host='127.0.0.2') as server, \
-            pool(get_dns_resolver=Resolver(['127.0.0.3', '127.0.0.2']), get_sock=socks) as request:
-        assert (await get(request, f'http://a.test:{server.port}/'))[2] == b'ok'
-        assert socks.open() == [False, True]
-
-
-@in_loop
-async def test_all_refusing_addresses_are_named():
-    socks, hosts = Socks(), ['127.0.0.1', '127.0.0.2']
-    with reserved(*hosts) as port:
-        async with pool(get_dns_resolver=Resolver(hosts), get_sock=socks) as request:
-            with failing(lowhaio.HttpConnectionError,
-                         f'^a.test:{port}: expected a connection; got '
-                         f'127.0.0.1 port {port}: ConnectionRefusedError.*, '
-                         f'127.0.0.2 port {port}: ConnectionRefusedError',
-                         ConnectionRefusedError):
-                await request(b'GET', f'http://a.test:{port}/')
-            assert socks.open() == [False, False]
-
-
-@contextlib.contextmanager
-def never_answering(*hosts, port):
-    """Lets connections to this port stay half open, since their backlog is full."""
-    with contextlib.ExitStack() as stack:
-        for host in hosts:
-            listener = stack.enter_context(bound(host, port))
-            listener.listen(0)
-            for _ in range(3):
-                sock = stack.enter_context(socket.socket())
-                sock.setblocking(False)
-                sock.connect_ex((host, port))
-        yield
-
-
-@pytest.mark.parametrize(('settings', 'seconds'), [({}, 30), ({'connect_timeout': 4}, 4)])
-@in_loop
-async def test_addresses_are_tried_side_by_side_until_connect_timeout(settings, seconds):
-    socks, hosts = Socks(), ['127.0.0.1', '127.0.0.2', '127.0.0.3']
-    with reserved(*hosts) as port, never_answering(*hosts, port=port):
-        async with pool(get_dns_resolver=Resolver(hosts), get_sock=socks, **settings) as request:
-            with Clock(asyncio.get_running_loop()) as clock:
-                task = asyncio.create_task(request(b'GET', f'http://a.test:{port}/'))
-                for count, wait in ((1, 0.25), (2, 0.25), (3, seconds - 0.5)):
-                    await until(lambda: len(socks) == count and clock.left())   # noqa: B023
-                    timer, = clock.left()
-                    assert timer.when() - clock.now == pytest.approx(wait)
-                    assert socks.open() == [True] * count
-                    await clock.forward(wait)
-                with failing(lowhaio.HttpConnectionError, 'got 127.0.0.1 port .*TimeoutError.*, '
-                             '127.0.0.2 port .*TimeoutError', asyncio.TimeoutError):
-                    await task
-                assert clock.left() == []
-            assert socks.open() == [False] * 3
-
-
-@in_loop
-async def test_second_address_has_the_time_that_the_first_has_left():
-    """And it has nothing to do with socket_timeout."""
-    hosts = ['127.0.0.1', '127.0.0.2']
-    with reserved(*hosts) as port, never_answering('127.0.0.2', port=port):
-        async with pool(get_dns_resolver=Resolver(hosts), connect_timeout=8,
-                        socket_timeout=1) as request:
-            with Clock(asyncio.get_running_loop()) as clock:
-                task = asyncio.create_task(request(b'GET', f'http://a.test:{port}/'))
-                await until(lambda: 8 in [timer.when() - clock.now for timer in clock.left()])
-                task.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await task
-                assert clock.left() == []
-
-
-@in_loop
-async def test_connection_that_is_there_wins_over_the_timer():
-    class Late(socket.socket):
-        def connect(self, address):
-            if not attempts:
-                attempts.append(super().connect_ex(address))
-                raise BlockingIOError
-
-    attempts = []
-    async with Server(answering(OK)) as server, pool(get_sock=Socks(Late)) as request:
-        with Clock(asyncio.get_running_loop()) as clock:
-            task = asyncio.create_task(get(request, server.url))
-            await asyncio.sleep(0)
-            await clock.forward(30)
-            assert (await task)[2] == b'ok'
-
-
-@in_loop
-async def test_next_record_of_a_real_answer_is_tried_when_the_first_refuses():
-    async with Server(answering(OK), host='127.0.0.2') as server, \
-            Dns({'a.test': ['127.0.0.3', '127.0.0.2'], 'b.test': ['127.0.0.2', '127.0.0.3']}
-                ) as dns, pool(get_dns_resolver=dns.get_resolver) as request:
-        for name in ('a.test', 'b.test'):
-            assert (await get(request, f'http://{name}:{server.port}/'))[2] == b'ok'
-
-
-@in_loop
-async def test_address_that_answers_is_reached_although_the_first_never_does():
-    with reserved('127.0.0.1', '127.0.0.2') as port, never_answering('127.0.0.1', port=port):
-        async with Server(answering(OK), host='127.0.0.2', port=port), \
-                pool(get_dns_resolver=Resolver(['127.0.0.1', '127.0.0.2']),
-                     connect_timeout=0.4) as request:
-            assert (await get(request, f'http://a.test:{port}/'))[2] == b'ok'
-
-
-@in_loop
-async def test_cancelled_while_connecting_leaves_nothing():
-    socks = Socks()
-    with reserved('127.0.0.1') as port, never_answering('127.0.0.1', port=port):
-        async with pool(get_sock=socks) as request:
-            task = asyncio.create_task(request(b'GET', f'http://127.0.0.1:{port}/'))
-            await until(lambda: socks)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            assert socks.open() == [False]
-
-
-@in_loop
-async def test_socket_that_cannot_be_made_is_a_connection_error():
-    def get_sock():
-        raise OSError(24, 'Too many open files')
-
-    async with pool(get_sock=get_sock) as request:
-        with failing(lowhaio.HttpConnectionError, '127.0.0.1.*Too many open files', OSError):
-            await request(b'GET', 'http://127.0.0.1:1/')
-
-
-# Names.
-
-@pytest.mark.parametrize(('record', 'cause', 'text'), [
-    (3, aiodnsresolver.DnsRecordDoesNotExist, 'got DnsRecordDoesNotExist'),
-    (2, aiodnsresolver.DnsError, 'got Dns'),
-    (None, aiodnsresolver.DnsTimeout, 'got DnsTimeout'),
-])
-@in_loop
-async def test_name_that_is_not_resolved_is_a_dns_error_and_the_task_as_before(
-        record, cause, text):
-    started = []
-    async with Dns({'a.test': record}, seconds=0.02) as dns, \
-            pool(get_dns_resolver=dns.get_resolver) as request:
-        with failing(lowhaio.HttpDnsError, r'^a.test:80: expected A records; ' + text, cause):
-            await request(b'GET', 'http://a.test/', body=started.append)
-        assert started == []
-
-
-@in_loop
-async def test_answer_without_addresses_is_a_dns_error():
-    async with pool(get_dns_resolver=Resolver([])) as request:
-        with failing(lowhaio.HttpDnsError, '^a.test:80: expected A records; got none'):
-            await request(b'GET', 'http://a.test/')
-
-
-@in_loop
-async def test_name_resolved_at_the_second_try_leaves_the_task_as_before():
-    async with Server(answering(OK)) as server, Dns({'a.test': None}, seconds=0.05) as dns, \
-            pool(get_dns_resolver=dns.get_resolver) as request:
-        asyncio.get_running_loop().call_later(
-            0.03, dns.records.__setitem__, 'a.test', ['127.0.0.1'])
-        async with asyncio.timeout(5):
-            assert (await get(request, f'http://a.test:{server.port}/'))[2] == b'ok'
-        assert asyncio.current_task().cancelling() == 0
-        assert len(dns.queries) > 1
-
-
-async def swallow_and_wait():
-    await asyncio.Event().wait()
-
-
-async def swallow_and_fail():
-    raise OSError('no network')
-
-
-async def swallow_and_answer():
-    return ['127.0.0.1']
-
-
-@pytest.mark.parametrize('goes_on', [swallow_and_wait, swallow_and_fail, swallow_and_answer])
-@in_loop
-async def test_cancellation_in_the_iteration_of_a_dns_timeout_is_not_lost(goes_on):
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    class Swallowing(Resolver):
-        async def resolve(self, *_, **__):
-            loop.call_soon(task.cancel)         # how aiodnsresolver times out
-            loop.call_soon(task.cancel)         # and from outside
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.Event().wait()
-            return await goes_on()
-
-    async with pool(get_dns_resolver=Swallowing([])) as request:
-        with pytest.raises(asyncio.CancelledError):
-            await request(b'GET', 'http://a.test/')
-        assert task.cancelling() == 1
-        task.uncancel()
-
-
-@in_loop
-async def test_cancelled_while_resolving_leaves_nothing():
-    async with Dns({'a.test': None}) as dns, pool(get_dns_resolver=dns.get_resolver) as request:
-        task = asyncio.create_task(request(b'GET', 'http://a.test/'))
-        await until(lambda: dns.queries)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert task.cancelled()
-
-
-# Request bodies: counted, closed in every case, and cut short by an answer.
-
-class Body:
-    """A request body that remembers what became of it.
-
-    `run` is the body of an async generator function; `ends` counts how often its `finally` ran.
-    """
-
-    def __init__(self, *chunks, then=None, at_end=None):
-        self.chunks, self.then, self.at_end = chunks, then, at_end
-        self.calls = self.ends = self.given = 0
-
-    async def __call__(self):
-        self.calls += 1
-        try:
-            for chunk in self.chunks:
-                self.given += 1
-                yield chunk
-            if self.then:
-                await self.then()
-        finally:
-            self.ends += 1
-            if self.at_end:
-                await self.at_end()
-
-    def is_done(self):
-        return (self.calls, self.ends) == (1, 1)
-
-
-class Chunks:
-    """An async iterator that is no generator, so that nothing is left of it if it is dropped."""
-
-    def __init__(self, *chunks):
-        self.chunks = list(chunks)
-
-    def __aiter__(self):
-        return self
-
-    async def __anext__(self):
-        if not self.chunks:
-            raise StopAsyncIteration
-        return self.chunks.pop(0)
-
-
-async def wait_for_ever():
-    await asyncio.Event().wait()
-
-
-class Receiving:
-    """A handler that keeps every byte that comes, and answers if it has an answer."""
-
-    def __init__(self, answer=None):
-        self.answer, self.received, self.is_over = answer, b'', asyncio.Event()
-
-    async def __call__(self, reader, writer):
-        try:
-            while data := await reader.read(65536):
-                self.received += data
-                if self.answer and self.received.endswith(b'END'):
-                    writer.write(self.answer)
-        finally:
-            self.is_over.set()
-
-    async def content(self):
-        """What came after the header section, once the client has closed."""
-        await self.is_over.wait()
-        return self.received.partition(b'\r\n\r\n')[2]
-
-
-@pytest.mark.parametrize(('chunks', 'field', 'content'), [
-    pytest.param([b'a', b'bEND'], (b'content-length', b'5'), b'abEND', id='As many as said.'),
-    pytest.param([b'', b'END', b''], (b'content-length', b'3'), b'END', id='Empty chunks.'),
-    pytest.param([bytearray(b'ab'), memoryview(b'cEND')], (b'content-length', b'6'), b'abcEND',
-                 id='Other bytes-likes.'),
-    pytest.param([array.array('I', [1, 2]), b'END'], (b'content-length', b'11'),
-                 array.array('I', [1, 2]).tobytes() + b'END', id='Items of 4 bytes.'),
-])
-@in_loop
-async def test_request_body_is_sent_as_it_is_and_closed(chunks, field, content):
-    handler, body = Receiving(OK), Body(*chunks)
-    async with Server(handler) as server, pool(keep_alive_timeout=0) as request:
-        assert await get(request, server.url, b'PUT', headers=[field], body=body) == (
-            b'200', ((b'content-length', b'2'),), b'ok')
-        assert body.is_done()
-        assert await handler.content() == content
-
-
-class Interrupted(BaseException):
-    """As KeyboardInterrupt, which would end the test run."""
-
-
-def raising(exception):
-    async def raise_it():
-        raise exception
-
-    return raise_it
-
-
-@pytest.mark.parametrize(('body', 'length', 'kind', 'text', 'cause', 'content'), [
-    pytest.param(Body(b'ab', b'cd'), b'3', lowhaio.HttpDataError,
-                 'expected 1 more bytes of the request body, by its content-length; got 2',
-                 None, b'ab', id='More than said: nothing beyond is sent.'),
-    pytest.param(Body(b'ab'), b'3', lowhaio.HttpDataError,
-                 'expected 1 more bytes of the request body, by its content-length; got its end',
-                 None, b'ab', id='Fewer than said.'),
-    pytest.param(Body(b'ab'), None, lowhaio.HttpDataError,
-                 'expected a content-length or transfer-encoding in headers; got 2 bytes of body',
-                 None, b'', id='Any without a length.'),
-    pytest.param(Body('str'), b'3', lowhaio.HttpDataError, 'expected bytes of the request body; '
-                 'got TypeError', TypeError, b'', id='A str.'),
-    pytest.param(Body(b'a', then=raising(OSError('disk'))), b'3', lowhaio.HttpDataError,
-                 r"expected bytes of the request body; got OSError\('disk'", OSError, b'a',
-                 id='An OSError of the body.'),
-    pytest.param(Body(b'a', then=raising(ConnectionResetError('another'))), b'3',
-                 lowhaio.HttpDataError, 'got ConnectionResetError', ConnectionResetError, b'a',
-                 id='A reset of another connection, that the body reads.'),
-    pytest.param(Body(b'a', then=raising(lowhaio.HttpConnectionError('another'))), b'3',
-                 lowhaio.HttpDataError, 'got HttpConnectionError', lowhaio.HttpConnectionError,
-                 b'a', id='An HttpConnectionError of the body is not one of this request.'),
-    pytest.param(Body(b'a', then=raising(asyncio.CancelledError())), b'3',
-                 asyncio.CancelledError, '', None, b'a', id='A CancelledError passes.'),
-    pytest.param(Body(b'a', then=raising(Interrupted())), b'3', Interrupted, '', None, b'a',
-                 id='What is no Exception passes.'),
-    pytest.param(Body(b'abc', at_end=raising(OSError('late'))), b'3', lowhaio.HttpDataError,
-                 'got OSError', OSError, b'abc', id='A finally that fails.'),
-    pytest.param(Body(b'ab', b'cd', at_end=raising(OSError('late'))), b'3',
-                 lowhaio.HttpDataError, 'expected 1 more bytes', None, b'ab',
-                 id='The first error is told if the finally fails too.'),
-])
-@in_loop
-async def test_request_body_that_fails(body, length, kind, text, cause, content):
-    body = Body(*body.chunks, then=body.then, at_end=body.at_end)
-    handler, socks = Receiving(), Socks()
-    headers = [(b'content-length', length)] if length else []
-    async with Server(handler) as server, pool(get_sock=socks) as request:
-        with failing(kind, text, cause):
-            await request(b'PUT', server.url, headers=headers, body=body)
-        assert body.is_done()
-        assert socks.open() == [False]
-        assert await handler.content() == content
-
-
-@pytest.mark.parametrize(('content', 'length', 'args', 'text', 'cause', 'sent'), [
-    (b'abcd', b'3', (), 'refused: expected .* of 3 bytes, by its content-length; got one of 4',
-     ValueError, None),
-    (b'ab', b'3', (), 'refused: expected .* of 3 bytes, by its content-length; got one of 2',
-     ValueError, None),
-    (b'a', None, (), 'with a content-length or transfer-encoding in headers; got', ValueError,
-     None),
-    ('ab', b'2', (), 'refused: expected valid data of streamed; got memoryview', ValueError, None),
-    (b'ab', b'2', ((b'x',), {}), 'function that returns an async iterator', TypeError, b''),
-    (b'ab', b'2', ((), {'x': b'x'}), 'function that returns an async iterator', TypeError, b''),
-    (None, b'3', (), 'refused: expected .* of 3 bytes, by its content-length; got one of 0',
-     ValueError, None),
-])
-@in_loop
-async def test_streamed_or_no_body_that_is_not_as_said_fails(
-        content, length, args, text, cause, sent):
-    handler, socks = Receiving(), Socks()
-    headers = [(b'content-length', length)] if length else []
-    body = lowhaio.streamed(content) if content else lowhaio.empty_async_iterator
-    async with Server(handler) as server, pool(get_sock=socks) as request:
-        kind = lowhaio.HttpConnectionError if sent is None else lowhaio.HttpDataError
-        with failing(kind, text, cause):
-            await request(b'PUT', server.url, (), headers, body, *args)
-        assert socks.open() == ([] if sent is None else [False])
-        assert sent is None or await handler.content() == sent
-
-
-@in_loop
-async def test_streamed_chunks_are_sent_with_the_header_section():
-    socks, content = spying(), b'2\r\nok\r\n0\r\n\r\n'
-    async with Server(answering(OK)) as server, pool(get_sock=socks) as request:
-        await get(request, server.url, b'PUT', headers=[(b'transfer-encoding', b'chunked')],
-                  body=lowhaio.streamed(content))
-        head = b'PUT / HTTP/1.1\r\nhost: 127.0.0.1:%d\r\ntransfer-encoding: chunked\r\n\r\n' % (
-            server.port)
-        assert [call for call in socks[0].calls if call[0] == 'send'] == [
-            ('send', len(head + content))]
-
-
-@pytest.mark.parametrize(('body', 'cause'), [
-    (lambda: [b'not async'], AttributeError),
-    (raising(OSError('no file')), AttributeError),
-])
-@pytest.mark.filterwarnings('ignore:coroutine .* was never awaited:RuntimeWarning')
-@served(Receiving())
-async def test_request_body_of_the_wrong_kind_is_a_data_error(request, server, body, cause):
-    with failing(lowhaio.HttpDataError, 'expected the request body to be a function that '
-                 r'returns an async iterator, such as streamed\(data\); got', cause):
-        await request(b'PUT', server.url, body=body)
-
-
-@in_loop
-async def test_iterator_whose_aclose_fails_is_a_data_error_and_one_without_is_fine():
-    class Failing(Chunks):
-        async def aclose(self):
-            raise OSError('cannot close')
-
-    request_body = {'headers': [(b'content-length', b'3')], 'body_args': (b'END',)}
-    async with Server(Receiving(OK)) as server, pool() as request:
-        assert (await get(request, server.url, b'PUT', body=Chunks, **request_body))[2] == b'ok'
-        with failing(lowhaio.HttpDataError, 'expected the request body to close; got OSError',
-                     OSError):
-            await request(b'PUT', server.url, body=Failing, **request_body)
-
-
-@pytest.mark.parametrize('body_kwargs', [{'b': b'END'}, (('b', b'END'),)])
-@in_loop
-async def test_request_body_gets_its_arguments_and_is_called_once(body_kwargs):
-    calls = []
-
-    async def body(*args, **kwargs):
-        calls.append((args, kwargs))
-        yield args[0] + kwargs['b']
-
-    handler = Receiving(OK)
-    async with Server(handler) as server, pool() as request:
-        await get(request, server.url, b'PUT', headers=[(b'content-length', b'4')],
-                  body=body, body_args=(b'a',), body_kwargs=body_kwargs)
-        assert calls == [((b'a',), {'b': b'END'})]
-    assert await handler.content() == b'aEND'
-
-
-@in_loop
-async def test_refused_request_starts_no_body_and_touches_no_idle_connection():
-    body, socks, holding = Body(b'x'), Socks(), Holding()
-    async with Server(holding) as server, pool(get_sock=socks) as request:
-        await get(request, server.url)
-        with peer_socket(holding.streams[0][1]) as peer:
-            peer.shutdown(socket.SHUT_RDWR)         # so that a look would close it
-        for method, headers in [(b'BAD METHOD', []), (b'GET', [(b'a', b'b\r\n')])]:
-            with failing(lowhaio.HttpConnectionError, '^request refused: expected', ValueError):
-                await request(method, server.url, headers=headers, body=body)
-        assert (socks.open(), body.calls) == ([True], 0)
-
-
-@in_loop
-async def test_request_that_cannot_connect_does_not_start_the_body():
-    body = Body(b'x')
-    with reserved('127.0.0.1') as port:
-        async with pool() as request:
-            with failing(lowhaio.HttpConnectionError, 'Refused', OSError):
-                await request(b'PUT', f'http://127.0.0.1:{port}/', body=body)
-            assert body.calls == 0
-
-
-TOO_LARGE = b'HTTP/1.1 413 Content Too Large\r\ncontent-length: 4\r\n\r\nlate'
-PIECES = [b'HTTP/1.', b'1 413 Content Too', b' Large\r\ncontent-length', b': 4\r\n\r', b'\nlate']
-
-
-def answering_the_head(*pieces, then=None, pause=False):
-    """Gives a handler that answers as soon as it has the header section."""
-    async def handler(reader, writer):
-        await reader.readuntil(b'\r\n\r\n')
-        if pause:
-            writer.transport.pause_reading()
-        for piece in pieces:
-            writer.write(piece)
-            await asyncio.sleep(0.005 if len(pieces) > 1 else 0)
-        await (then or read_on)(reader, writer)
-
-    async def read_on(reader, _):
-        while await reader.read(2 ** 16):
-            pass
-
-    return handler
-
-
-async def forget(reader, writer):
-    """Waits without reading."""
-    await asyncio.sleep(10)
-
-
-async def hook_that_waits(logger, loop, sock, socket_timeout, body, body_args, body_kwargs):
-    async for chunk in body(*body_args, **dict(body_kwargs)):
-        await lowhaio.send_all(loop, sock, socket_timeout, chunk)
-        await asyncio.Event().wait()
-
-
-@pytest.mark.parametrize(('handler', 'settings'), [
-    pytest.param(answering_the_head(TOO_LARGE), {}, id='while the body waits for ever'),
-    pytest.param(answering_the_head(*PIECES), {}, id='in pieces'),
-    pytest.param(answering_the_head(b'HTTP/1.1 100 Continue\r\n\r\n', b'HTTP/1.1 103 \r\n\r\n',
-                                    *PIECES), {}, id='after interim ones'),
-    pytest.param(answering_the_head(TOO_LARGE), {'send_body': hook_that_waits},
-                 id='in a custom send_body'),
-])
-@pytest.mark.parametrize('tls', [False, True])
-@in_loop
-async def test_answer_from_300_on_ends_the_sending_at_once(handler, settings, tls):
-    ended = []
-
-    async def leave():
-        await asyncio.sleep(0)          # a finally may still await
-        ended.append(True)
-
-    body = Body(b'x', then=wait_for_ever, at_end=leave)
-    async with Server(handler, tls=tls_server() if tls else None) as server, \
-            pool(get_ssl_context=tls_client, **settings) as request:
-        for count in (1, 2):            # and the connection is not used again
-            body.calls = body.ends = 0
-            code, _, content = await get(request, server.url, b'PUT', body=body,
-                                         headers=[(b'content-length', b'9')])
-            assert (code, content) == (b'413', b'late')
-            assert body.is_done()
-            assert ended
-            assert server.connections == count
-            assert asyncio.current_task().cancelling() == 0
-
-
-@pytest.mark.parametrize('tls', [False, True])
-@in_loop
-async def test_answer_ends_the_sending_also_when_the_peer_has_stopped_reading(tls):
-    ended = []
-
-    async def body():
-        try:
-            while True:
-                yield b'x' * 2 ** 20
-        finally:
-            ended.append(True)
-
-    async def answer_late(reader, writer):
-        await asyncio.sleep(0.05)       # so that the buffers are full
-        writer.write(TOO_LARGE)
-        await asyncio.sleep(10)
-
-    handler = answering_the_head(b'', then=answer_late, pause=True)
-    async with Server(handler, tls=tls_server() if tls else None) as server, \
-            pool(get_ssl_context=tls_client) as request:
-        code, _, content = await get(request, server.url, b'PUT', body=body,
-                                     headers=[(b'content-length', b'9' * 15)])
-        assert (code, content, ended) == (b'413', b'late', [True])
-        assert asyncio.current_task().cancelling() == 0
-
-
-@pytest.mark.parametrize('early', [
-    OK, b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n'])
-@in_loop
-async def test_answer_below_300_lets_the_body_be_sent_on(early):
-    received = []
-
-    async def then(reader, writer):
-        received.append(await reader.readexactly(6))
-        if early is OK:
-            await read_request(reader)
-        writer.write(OK)
-        await reader.read()
-
-    async def body():
-        for _ in range(3):
-            await asyncio.sleep(0.005)
-            yield b'ab'
-
-    async with Server(answering_the_head(early, then=then)) as server, pool() as request:
-        assert (await get(request, server.url, b'PUT', body=body,
-                          headers=[(b'content-length', b'6')]))[2] == b'ok'
-        await until(lambda: received == [b'ababab'])
-        if early is OK:
-            await get(request, server.url)      # kept: both were sent to their end
-            assert server.connections == 1
-
-
-@in_loop
-async def test_content_that_comes_after_an_iterated_body_is_there_for_the_caller():
-    halves = Halves()
-    async with Server(halves) as server, pool() as request:
-        _, _, response = await request(
-            b'PUT', server.url, headers=[(b'content-length', b'3')], body=Body(b'END'))
-        assert await anext(response) == b'1'
-        halves.go[1].set()
-        await asyncio.sleep(0.02)
-        assert await anext(response) == b'1'
-
-
-@in_loop
-async def test_content_that_comes_while_the_body_is_sent_on_does_not_spin():
-    async def body():
-        await asyncio.sleep(0.05)
-        yield b'x'
-
-    async def then(reader, writer):
-        await reader.read()
-
-    handler = answering_the_head(OK[:-2], b'ok', then=then)
-    async with Server(handler) as server, pool() as request:
-        with few_polls():
-            assert (await get(request, server.url, b'PUT', body=body,
-                              headers=[(b'content-length', b'1')]))[2] == b'ok'
-
-
-@in_loop
-async def test_hooks_around_a_request_are_called_around_an_early_answer_too():
-    calls = []
-    async with Server(answering_the_head(TOO_LARGE)) as server, pool(
-            sock_pre_message=lambda _: calls.append('pre'),
-            sock_post_message=lambda _: calls.append('post')) as request:
-        await get(request, server.url, b'PUT', body=Body(b'x', then=wait_for_ever),
-                  headers=[(b'content-length', b'9')])
-    assert calls == ['pre', 'post']
-
-
-@in_loop
-async def test_connection_is_closed_before_a_body_that_failed_closes():
-    async def at_end():
-        seen.append(socks.open())
-
-    socks, seen, body = Socks(), [], Body(b'ab', b'cd', at_end=at_end)
-    async with Server(Receiving()) as server, pool(get_sock=socks) as request:
-        with failing(lowhaio.HttpDataError, 'expected 1 more bytes'):
-            await request(b'PUT', server.url, headers=[(b'content-length', b'3')], body=body)
-    assert seen == [[False]]
-
-
-async def reset(reader, writer):
-    peer = peer_socket(writer)
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
-    writer.transport.abort()
-    peer.close()
-
-
-async def close_unread(reader, writer):
-    pass
-
-
-@pytest.mark.parametrize('answer', [TOO_LARGE, OK])
-@pytest.mark.parametrize('then', [reset, close_unread])
-@in_loop
-async def test_answer_of_a_peer_that_then_closes_is_given(answer, then):
-    async def body():
-        try:
-            while True:
-                await asyncio.sleep(0)
-                yield b'x' * 1000
-        finally:
-            ended.append(True)
-
-    ended = []
-
-    async def after(reader, writer):
-        await asyncio.sleep(0.01)       # the answer is on its way, and has been read
-        await then(reader, writer)
-
-    async with Server(answering_the_head(answer, then=after, pause=True)) as server, \
-            pool() as request:
-        code, _, content = await get(request, server.url, b'PUT', body=body,
-                                     headers=[(b'content-length', b'9' * 15)])
-        assert code + content == (b'200ok' if answer is OK else b'413late')
-        assert ended == [True]
-
-
-@in_loop
-async def test_answer_that_nobody_has_read_yet_is_given_when_a_send_fails():
-    holding = Holding()
-
-    async def body():
-        (_, writer), = holding.streams
-        with peer_socket(writer) as peer:
-            peer.send(OK)
-            peer.shutdown(socket.SHUT_RDWR)
-        yield b'x' * 10
-        yield b'x' * 10         # the event loop has not run since: this one fails
-        yield b'x' * 10
-
-    async def send_body(logger, loop, sock, socket_timeout, body, body_args, body_kwargs):
-        await asyncio.sleep(0.01)       # until the server has the connection
-        async for chunk in body(*body_args, **dict(body_kwargs)):
-            sock.send(chunk)
-
-    async with Server(holding) as server, \
-            pool(send_body=send_body, recv_bufsize=10) as request:
-        assert (await get(request, server.url, b'PUT', body=body,
-                          headers=[(b'content-length', b'30')]))[2] == b'ok'
-        assert server.connections == 1
-
-
-@in_loop
-async def test_peer_that_closes_while_it_is_sent_to_without_an_answer():
-    async def body():
-        while True:
-            await asyncio.sleep(0)
-            yield b'x' * 1000
-
-    async with Server(answering_the_head(b'HTTP/1.1 20', then=close_unread)) as server, \
-            pool() as request:
-        with failing(lowhaio.HttpConnectionClosedError, r'^127.0.0.1:\d+: expected '):
-            await request(b'PUT', server.url, body=body,
-                          headers=[(b'content-length', b'9' * 15)])
-
-
-@in_loop
-async def test_send_that_fails_before_anything_is_read_names_its_error():
-    holding = Holding()
-
-    async def send_body(*_):
-        raise BrokenPipeError(32, 'Broken pipe')
-
-    async with Server(holding) as server, \
-            pool(send_body=send_body, socket_timeout=0.02) as request:
-        with failing(lowhaio.HttpConnectionClosedError, 'request to go on; got BrokenPipeError',
-                     BrokenPipeError):
-            await request(b'PUT', server.url, headers=[(b'content-length', b'1')])
-
-
-@in_loop
-async def test_half_close_after_an_answer_does_not_end_the_sending():
-    received = []
-
-    async def then(reader, writer):
-        writer.write_eof()
-        received.append(await reader.readexactly(6))
-        await reader.read()
-
-    async def body():
-        for _ in range(3):
-            await asyncio.sleep(0.005)
-            yield b'ab'
-
-    async with Server(answering_the_head(OK, then=then)) as server, pool() as request:
-        assert (await get(request, server.url, b'PUT', body=body,
-                          headers=[(b'content-length', b'6')]))[2] == b'ok'
-        await until(lambda: received == [b'ababab'])
-        await get(request, server.url, b'PUT', body=lowhaio.streamed(b'ababab'),
-                  headers=[(b'content-length', b'6')])
-        assert server.connections == 2
-
-
-@in_loop
-async def test_malformed_answer_ends_the_sending():
-    body = Body(b'x', then=wait_for_ever)
-    async with Server(answering_the_head(b'SSH-2.0-OpenSSH\r\n')) as server, pool() as request:
-        with failing(lowhaio.HttpDataError, "expected a status line; got b'SSH-2.0-OpenSSH"):
-            await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'9')])
-        assert body.is_done()
-
-
-@in_loop
-async def test_cancellation_from_outside_wins_over_an_early_answer():
-    body, task = Body(b'x', then=wait_for_ever), asyncio.current_task()
-
-    class Cancelling(socket.socket):
-        def recv(self, size):
-            data = super().recv(size)
-            task.cancel()
-            return data
-
-    async with Server(answering_the_head(TOO_LARGE)) as server, \
-            pool(get_sock=Socks(Cancelling)) as request:
-        with pytest.raises(asyncio.CancelledError):
-            await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'9')])
-        assert task.cancelling() == 1
-        assert body.is_done()
-        task.uncancel()
-
-
-@in_loop
-async def test_hook_that_swallows_the_end_of_the_sending_does_no_harm():
-    async def send_body(*_):
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
-        await asyncio.sleep(0.001)
-
-    async with Server(answering_the_head(TOO_LARGE)) as server, \
-            pool(send_body=send_body) as request:
-        assert (await get(request, server.url, b'PUT'))[2] == b'late'
-        assert asyncio.current_task().cancelling() == 0
-
-
-@in_loop
-async def test_hook_that_fails_when_the_sending_ends_does_not_hide_the_answer():
-    async def send_body(*_):
-        try:
-            await asyncio.Event().wait()
-        finally:
-            raise OSError('cannot clean up')
-
-    async with Server(answering_the_head(TOO_LARGE)) as server, \
-            pool(send_body=send_body) as request:
-        assert (await get(request, server.url, b'PUT'))[2] == b'late'
-        assert asyncio.current_task().cancelling() == 0
-
-
-# Hooks and parameters of Pool.
 
 class Spying(socket.socket):
     """A socket that notes what is called on it, with sizes, in `calls`, that all of them share."""
@@ -3984,7 +3274,37 @@ async def test_peer_that_resets_instead_of_answering():
             await request(b'GET', server.url)
 
 
-# What is logged.
+@in_loop
+async def test_error_of_a_hook_that_says_what_it_wants_passes_as_it_is():
+    class Mine(lowhaio.HttpDataError):
+        def __init__(self, number, text):
+            super().__init__(f'{number} {text}')
+
+    def fail(sock):
+        raise error
+
+    error = Mine(5, 'not today')
+    async with Server(answering(OK)) as server, pool(sock_post_message=fail) as request:
+        with failing(Mine, '^5 not today$') as caught:
+            await request(b'GET', server.url)
+        assert caught.value is error
+
+
+@pytest.mark.parametrize(('name', 'value', 'text'), [
+    ('connect_timeout', None, r"seconds, from 0 up; no limit is float\('inf'\); got None"),
+    ('socket_timeout', '5', "seconds, from 0 up"), ('keep_alive_timeout', -1, 'got -1'),
+    ('socket_timeout', float('nan'), 'got nan'), ('recv_bufsize', 0, 'bytes, an int from 1 up'),
+    ('max_header_length', 1.5, 'bytes, an int from 1 up'),
+    ('get_ssl_context', ssl, 'something that can be called'), ('get_sock', None, 'got None')])
+@in_loop
+async def test_pool_refuses_what_it_cannot_work_with(name, value, text):
+    with pytest.raises(ValueError, match=f'expected {name} as .*{text}'):
+        lowhaio.Pool(**{name: value})
+
+
+def test_pool_outside_of_a_loop_says_so():
+    with pytest.raises(RuntimeError, match=r'Pool\(\) to be called in a running event loop'):
+        lowhaio.Pool()
 
 @pytest.mark.parametrize('tls', [False, True])
 @in_loop
@@ -4173,10 +3493,2431 @@ async def test_a_unix_socket_without_room_fails_at_once_and_does_not_spin(tmp_pa
     assert len(attempts) == 1
 
 
+# Request bodies: counted, closed in every case, and cut short by an answer.
+
+@pytest.mark.parametrize(('chunks', 'field', 'content'), [
+    pytest.param([b'a', b'bEND'], (b'content-length', b'5'), b'abEND', id='As many as said.'),
+    pytest.param([b'', b'END', b''], (b'content-length', b'3'), b'END', id='Empty chunks.'),
+    pytest.param([bytearray(b'ab'), memoryview(b'cEND')], (b'content-length', b'6'), b'abcEND',
+                 id='Other bytes-likes.'),
+    pytest.param([array.array('I', [1, 2]), b'END'], (b'content-length', b'11'),
+                 array.array('I', [1, 2]).tobytes() + b'END', id='Items of 4 bytes.'),
+])
+@in_loop
+async def test_request_body_is_sent_as_it_is_and_closed(chunks, field, content):
+    handler, body = Receiving(OK), Body(*chunks)
+    async with Server(handler) as server, pool(keep_alive_timeout=0) as request:
+        assert await get(request, server.url, b'PUT', headers=[field], body=body) == (
+            b'200', ((b'content-length', b'2'),), b'ok')
+        assert body.is_done()
+        assert await handler.content() == content
+
+
+@pytest.mark.parametrize(('body', 'length', 'kind', 'text', 'cause', 'content'), [
+    pytest.param(Body(b'ab', b'cd'), b'3', lowhaio.HttpDataError,
+                 'expected 1 more bytes of the request body, by its content-length; got 2',
+                 None, b'ab', id='More than said: nothing beyond is sent.'),
+    pytest.param(Body(b'ab'), b'3', lowhaio.HttpDataError,
+                 'expected 1 more bytes of the request body, by its content-length; got its end',
+                 None, b'ab', id='Fewer than said.'),
+    pytest.param(Body(b'ab'), None, lowhaio.HttpDataError,
+                 'expected a content-length or transfer-encoding in headers; got 2 bytes of body',
+                 None, b'', id='Any without a length.'),
+    pytest.param(Body('str'), b'3', lowhaio.HttpDataError, 'expected bytes of the request body; '
+                 'got TypeError', TypeError, b'', id='A str.'),
+    pytest.param(Body(b'a', then=raising(OSError('disk'))), b'3', lowhaio.HttpDataError,
+                 r"expected bytes of the request body; got OSError\('disk'", OSError, b'a',
+                 id='An OSError of the body.'),
+    pytest.param(Body(b'a', then=raising(ConnectionResetError('another'))), b'3',
+                 lowhaio.HttpDataError, 'got ConnectionResetError', ConnectionResetError, b'a',
+                 id='A reset of another connection, that the body reads.'),
+    pytest.param(Body(b'a', then=raising(lowhaio.HttpConnectionError('another'))), b'3',
+                 lowhaio.HttpDataError, 'got HttpConnectionError', lowhaio.HttpConnectionError,
+                 b'a', id='An HttpConnectionError of the body is not one of this request.'),
+    pytest.param(Body(b'a', then=raising(asyncio.CancelledError())), b'3',
+                 asyncio.CancelledError, '', None, b'a', id='A CancelledError passes.'),
+    pytest.param(Body(b'a', then=raising(Interrupted())), b'3', Interrupted, '', None, b'a',
+                 id='What is no Exception passes.'),
+    pytest.param(Body(b'abc', at_end=raising(OSError('late'))), b'3', lowhaio.HttpDataError,
+                 'got OSError', OSError, b'abc', id='A finally that fails.'),
+    pytest.param(Body(b'ab', b'cd', at_end=raising(OSError('late'))), b'3',
+                 lowhaio.HttpDataError, 'expected 1 more bytes', None, b'ab',
+                 id='The first error is told if the finally fails too.'),
+])
+@in_loop
+async def test_request_body_that_fails(body, length, kind, text, cause, content):
+    body = Body(*body.chunks, then=body.then, at_end=body.at_end)
+    handler, socks = Receiving(), Socks()
+    headers = [(b'content-length', length)] if length else []
+    async with Server(handler) as server, pool(get_sock=socks) as request:
+        with failing(kind, text, cause):
+            await request(b'PUT', server.url, headers=headers, body=body)
+        assert body.is_done()
+        assert socks.open() == [False]
+        assert await handler.content() == content
+
+
+@pytest.mark.parametrize(('content', 'length', 'args', 'text', 'cause', 'sent'), [
+    (b'abcd', b'3', (), 'refused: expected .* of 3 bytes, by its content-length; got one of 4',
+     ValueError, None),
+    (b'ab', b'3', (), 'refused: expected .* of 3 bytes, by its content-length; got one of 2',
+     ValueError, None),
+    (b'a', None, (), 'with a content-length or transfer-encoding in headers; got', ValueError,
+     None),
+    ('ab', b'2', (), 'refused: expected valid data of streamed; got memoryview', ValueError, None),
+    (b'ab', b'2', ((b'x',), {}), 'function that returns an async iterator', TypeError, b''),
+    (b'ab', b'2', ((), {'x': b'x'}), 'function that returns an async iterator', TypeError, b''),
+    (None, b'3', (), 'refused: expected .* of 3 bytes, by its content-length; got one of 0',
+     ValueError, None),
+])
+@in_loop
+async def test_streamed_or_no_body_that_is_not_as_said_fails(
+        content, length, args, text, cause, sent):
+    handler, socks = Receiving(), Socks()
+    headers = [(b'content-length', length)] if length else []
+    body = lowhaio.streamed(content) if content else lowhaio.empty_async_iterator
+    async with Server(handler) as server, pool(get_sock=socks) as request:
+        kind = lowhaio.HttpConnectionError if sent is None else lowhaio.HttpDataError
+        with failing(kind, text, cause):
+            await request(b'PUT', server.url, (), headers, body, *args)
+        assert socks.open() == ([] if sent is None else [False])
+        assert sent is None or await handler.content() == sent
+
+
+@in_loop
+async def test_streamed_chunks_are_sent_with_the_header_section():
+    socks, content = spying(), b'2\r\nok\r\n0\r\n\r\n'
+    async with Server(answering(OK)) as server, pool(get_sock=socks) as request:
+        await get(request, server.url, b'PUT', headers=[(b'transfer-encoding', b'chunked')],
+                  body=lowhaio.streamed(content))
+        head = b'PUT / HTTP/1.1\r\nhost: 127.0.0.1:%d\r\ntransfer-encoding: chunked\r\n\r\n' % (
+            server.port)
+        assert [call for call in socks[0].calls if call[0] == 'send'] == [
+            ('send', len(head + content))]
+
+
+@pytest.mark.parametrize(('body', 'cause'), [
+    (lambda: [b'not async'], AttributeError),
+    (raising(OSError('no file')), AttributeError),
+])
+@pytest.mark.filterwarnings('ignore:coroutine .* was never awaited:RuntimeWarning')
+@served(Receiving())
+async def test_request_body_of_the_wrong_kind_is_a_data_error(request, server, body, cause):
+    with failing(lowhaio.HttpDataError, 'expected the request body to be a function that '
+                 r'returns an async iterator, such as streamed\(data\); got', cause):
+        await request(b'PUT', server.url, body=body)
+
+
+@in_loop
+async def test_iterator_whose_aclose_fails_is_a_data_error_and_one_without_is_fine():
+    class Failing(Chunks):
+        async def aclose(self):
+            raise OSError('cannot close')
+
+    request_body = {'headers': [(b'content-length', b'3')], 'body_args': (b'END',)}
+    async with Server(Receiving(OK)) as server, pool() as request:
+        assert (await get(request, server.url, b'PUT', body=Chunks, **request_body))[2] == b'ok'
+        with failing(lowhaio.HttpDataError, 'expected the request body to close; got OSError',
+                     OSError):
+            await request(b'PUT', server.url, body=Failing, **request_body)
+
+
+@pytest.mark.parametrize('body_kwargs', [{'b': b'END'}, (('b', b'END'),)])
+@in_loop
+async def test_request_body_gets_its_arguments_and_is_called_once(body_kwargs):
+    calls = []
+
+    async def body(*args, **kwargs):
+        calls.append((args, kwargs))
+        yield args[0] + kwargs['b']
+
+    handler = Receiving(OK)
+    async with Server(handler) as server, pool() as request:
+        await get(request, server.url, b'PUT', headers=[(b'content-length', b'4')],
+                  body=body, body_args=(b'a',), body_kwargs=body_kwargs)
+        assert calls == [((b'a',), {'b': b'END'})]
+    assert await handler.content() == b'aEND'
+
+
+@in_loop
+async def test_refused_request_starts_no_body_and_touches_no_idle_connection():
+    body, socks, holding = Body(b'x'), Socks(), Holding()
+    async with Server(holding) as server, pool(get_sock=socks) as request:
+        await get(request, server.url)
+        with peer_socket(holding.streams[0][1]) as peer:
+            peer.shutdown(socket.SHUT_RDWR)         # so that a look would close it
+        for method, headers in [(b'BAD METHOD', []), (b'GET', [(b'a', b'b\r\n')])]:
+            with failing(lowhaio.HttpConnectionError, '^request refused: expected', ValueError):
+                await request(method, server.url, headers=headers, body=body)
+        assert (socks.open(), body.calls) == ([True], 0)
+
+
+@in_loop
+async def test_request_that_cannot_connect_does_not_start_the_body():
+    body = Body(b'x')
+    with reserved('127.0.0.1') as port:
+        async with pool() as request:
+            with failing(lowhaio.HttpConnectionError, 'Refused', OSError):
+                await request(b'PUT', f'http://127.0.0.1:{port}/', body=body)
+            assert body.calls == 0
+
+
+TOO_LARGE = b'HTTP/1.1 413 Content Too Large\r\ncontent-length: 4\r\n\r\nlate'
+PIECES = [b'HTTP/1.', b'1 413 Content Too', b' Large\r\ncontent-length', b': 4\r\n\r', b'\nlate']
+
+
+def answering_the_head(*pieces, then=None, pause=False):
+    """Return a handler that answers as soon as it has the header section."""
+    async def handler(reader, writer):
+        await reader.readuntil(b'\r\n\r\n')
+        if pause:
+            writer.transport.pause_reading()
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(0.005 if len(pieces) > 1 else 0)
+        await (then or read_on)(reader, writer)
+
+    async def read_on(reader, _):
+        while await reader.read(2 ** 16):
+            pass
+
+    return handler
+
+
+async def forget(reader, writer):
+    """Wait without reading."""
+    await asyncio.sleep(10)
+
+
+async def hook_that_waits(logger, loop, sock, socket_timeout, body, body_args, body_kwargs):
+    async for chunk in body(*body_args, **dict(body_kwargs)):
+        await lowhaio.send_all(loop, sock, socket_timeout, chunk)
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(('handler', 'settings'), [
+    pytest.param(answering_the_head(TOO_LARGE), {}, id='while the body waits for ever'),
+    pytest.param(answering_the_head(*PIECES), {}, id='in pieces'),
+    pytest.param(answering_the_head(b'HTTP/1.1 100 Continue\r\n\r\n', b'HTTP/1.1 103 \r\n\r\n',
+                                    *PIECES), {}, id='after interim ones'),
+    pytest.param(answering_the_head(TOO_LARGE), {'send_body': hook_that_waits},
+                 id='in a custom send_body'),
+])
+@pytest.mark.parametrize('tls', [False, True])
+@in_loop
+async def test_answer_from_300_on_ends_the_sending_at_once(handler, settings, tls):
+    ended = []
+
+    async def leave():
+        await asyncio.sleep(0)          # a finally may still await
+        ended.append(True)
+
+    body = Body(b'x', then=wait_for_ever, at_end=leave)
+    async with Server(handler, tls=tls_server() if tls else None) as server, \
+            pool(get_ssl_context=tls_client, **settings) as request:
+        for count in (1, 2):            # and the connection is not used again
+            body.calls = body.ends = 0
+            code, _, content = await get(request, server.url, b'PUT', body=body,
+                                         headers=[(b'content-length', b'9')])
+            assert (code, content) == (b'413', b'late')
+            assert body.is_done()
+            assert ended
+            assert server.connections == count
+            assert asyncio.current_task().cancelling() == 0
+
+
+@pytest.mark.parametrize('tls', [False, True])
+@in_loop
+async def test_answer_ends_the_sending_also_when_the_peer_has_stopped_reading(tls):
+    ended = []
+
+    async def body():
+        try:
+            while True:
+                yield b'x' * 2 ** 20
+        finally:
+            ended.append(True)
+
+    async def answer_late(reader, writer):
+        await asyncio.sleep(0.05)       # so that the buffers are full
+        writer.write(TOO_LARGE)
+        await asyncio.sleep(10)
+
+    handler = answering_the_head(b'', then=answer_late, pause=True)
+    async with Server(handler, tls=tls_server() if tls else None) as server, \
+            pool(get_ssl_context=tls_client) as request:
+        code, _, content = await get(request, server.url, b'PUT', body=body,
+                                     headers=[(b'content-length', b'9' * 15)])
+        assert (code, content, ended) == (b'413', b'late', [True])
+        assert asyncio.current_task().cancelling() == 0
+
+
+@pytest.mark.parametrize('early', [
+    OK, b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n'])
+@in_loop
+async def test_answer_below_300_lets_the_body_be_sent_on(early):
+    received = []
+
+    async def then(reader, writer):
+        received.append(await reader.readexactly(6))
+        if early is OK:
+            await read_request(reader)
+        writer.write(OK)
+        await reader.read()
+
+    async def body():
+        for _ in range(3):
+            await asyncio.sleep(0.005)
+            yield b'ab'
+
+    async with Server(answering_the_head(early, then=then)) as server, pool() as request:
+        assert (await get(request, server.url, b'PUT', body=body,
+                          headers=[(b'content-length', b'6')]))[2] == b'ok'
+        await until(lambda: received == [b'ababab'])
+        if early is OK:
+            await get(request, server.url)      # kept: both were sent to their end
+            assert server.connections == 1
+
+
+@in_loop
+async def test_content_that_comes_after_an_iterated_body_is_there_for_the_caller():
+    halves = Halves()
+    async with Server(halves) as server, pool() as request:
+        _, _, response = await request(
+            b'PUT', server.url, headers=[(b'content-length', b'3')], body=Body(b'END'))
+        assert await anext(response) == b'1'
+        halves.go[1].set()
+        await asyncio.sleep(0.02)
+        assert await anext(response) == b'1'
+
+
+@in_loop
+async def test_content_that_comes_while_the_body_is_sent_on_does_not_spin():
+    async def body():
+        await asyncio.sleep(0.05)
+        yield b'x'
+
+    async def then(reader, writer):
+        await reader.read()
+
+    handler = answering_the_head(OK[:-2], b'ok', then=then)
+    async with Server(handler) as server, pool() as request:
+        with few_polls():
+            assert (await get(request, server.url, b'PUT', body=body,
+                              headers=[(b'content-length', b'1')]))[2] == b'ok'
+
+
+@in_loop
+async def test_hooks_around_a_request_are_called_around_an_early_answer_too():
+    calls = []
+    async with Server(answering_the_head(TOO_LARGE)) as server, pool(
+            sock_pre_message=lambda _: calls.append('pre'),
+            sock_post_message=lambda _: calls.append('post')) as request:
+        await get(request, server.url, b'PUT', body=Body(b'x', then=wait_for_ever),
+                  headers=[(b'content-length', b'9')])
+    assert calls == ['pre', 'post']
+
+
+@in_loop
+async def test_connection_is_closed_before_a_body_that_failed_closes():
+    async def at_end():
+        seen.append(socks.open())
+
+    socks, seen, body = Socks(), [], Body(b'ab', b'cd', at_end=at_end)
+    async with Server(Receiving()) as server, pool(get_sock=socks) as request:
+        with failing(lowhaio.HttpDataError, 'expected 1 more bytes'):
+            await request(b'PUT', server.url, headers=[(b'content-length', b'3')], body=body)
+    assert seen == [[False]]
+
+
+async def reset(reader, writer):
+    peer = peer_socket(writer)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    writer.transport.abort()
+    peer.close()
+
+
+async def close_unread(reader, writer):
+    pass
+
+
+@pytest.mark.parametrize('answer', [TOO_LARGE, OK])
+@pytest.mark.parametrize('then', [reset, close_unread])
+@in_loop
+async def test_answer_of_a_peer_that_then_closes_is_given(answer, then):
+    async def body():
+        try:
+            while True:
+                await asyncio.sleep(0)
+                yield b'x' * 1000
+        finally:
+            ended.append(True)
+
+    ended = []
+
+    async def after(reader, writer):
+        await asyncio.sleep(0.01)       # the answer is on its way, and has been read
+        await then(reader, writer)
+
+    async with Server(answering_the_head(answer, then=after, pause=True)) as server, \
+            pool() as request:
+        code, _, content = await get(request, server.url, b'PUT', body=body,
+                                     headers=[(b'content-length', b'9' * 15)])
+        assert code + content == (b'200ok' if answer is OK else b'413late')
+        assert ended == [True]
+
+
+@in_loop
+async def test_answer_that_nobody_has_read_yet_is_given_when_a_send_fails():
+    holding = Holding()
+
+    async def body():
+        (_, writer), = holding.streams
+        with peer_socket(writer) as peer:
+            peer.send(OK)
+            peer.shutdown(socket.SHUT_RDWR)
+        yield b'x' * 10
+        yield b'x' * 10         # the event loop has not run since: this one fails
+        yield b'x' * 10
+
+    async def send_body(logger, loop, sock, socket_timeout, body, body_args, body_kwargs):
+        await asyncio.sleep(0.01)       # until the server has the connection
+        async for chunk in body(*body_args, **dict(body_kwargs)):
+            sock.send(chunk)
+
+    async with Server(holding) as server, \
+            pool(send_body=send_body, recv_bufsize=10) as request:
+        assert (await get(request, server.url, b'PUT', body=body,
+                          headers=[(b'content-length', b'30')]))[2] == b'ok'
+        assert server.connections == 1
+
+
+@in_loop
+async def test_peer_that_closes_while_it_is_sent_to_without_an_answer():
+    async def body():
+        while True:
+            await asyncio.sleep(0)
+            yield b'x' * 1000
+
+    async with Server(answering_the_head(b'HTTP/1.1 20', then=close_unread)) as server, \
+            pool() as request:
+        with failing(lowhaio.HttpConnectionClosedError, r'^127.0.0.1:\d+: expected '):
+            await request(b'PUT', server.url, body=body,
+                          headers=[(b'content-length', b'9' * 15)])
+
+
+@in_loop
+async def test_send_that_fails_before_anything_is_read_names_its_error():
+    holding = Holding()
+
+    async def send_body(*_):
+        raise BrokenPipeError(32, 'Broken pipe')
+
+    async with Server(holding) as server, \
+            pool(send_body=send_body, socket_timeout=0.02) as request:
+        with failing(lowhaio.HttpConnectionClosedError, 'request to go on; got BrokenPipeError',
+                     BrokenPipeError):
+            await request(b'PUT', server.url, headers=[(b'content-length', b'1')])
+
+
+@in_loop
+async def test_half_close_after_an_answer_does_not_end_the_sending():
+    received = []
+
+    async def then(reader, writer):
+        writer.write_eof()
+        received.append(await reader.readexactly(6))
+        await reader.read()
+
+    async def body():
+        for _ in range(3):
+            await asyncio.sleep(0.005)
+            yield b'ab'
+
+    async with Server(answering_the_head(OK, then=then)) as server, pool() as request:
+        assert (await get(request, server.url, b'PUT', body=body,
+                          headers=[(b'content-length', b'6')]))[2] == b'ok'
+        await until(lambda: received == [b'ababab'])
+        await get(request, server.url, b'PUT', body=lowhaio.streamed(b'ababab'),
+                  headers=[(b'content-length', b'6')])
+        assert server.connections == 2
+
+
+@in_loop
+async def test_malformed_answer_ends_the_sending():
+    body = Body(b'x', then=wait_for_ever)
+    async with Server(answering_the_head(b'SSH-2.0-OpenSSH\r\n')) as server, pool() as request:
+        with failing(lowhaio.HttpDataError, "expected a status line; got b'SSH-2.0-OpenSSH"):
+            await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'9')])
+        assert body.is_done()
+
+
+@in_loop
+async def test_cancellation_from_outside_wins_over_an_early_answer():
+    body, task = Body(b'x', then=wait_for_ever), asyncio.current_task()
+
+    class Cancelling(socket.socket):
+        def recv(self, size):
+            data = super().recv(size)
+            task.cancel()
+            return data
+
+    async with Server(answering_the_head(TOO_LARGE)) as server, \
+            pool(get_sock=Socks(Cancelling)) as request:
+        with pytest.raises(asyncio.CancelledError):
+            await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'9')])
+        assert task.cancelling() == 1
+        assert body.is_done()
+        task.uncancel()
+
+
+@in_loop
+async def test_hook_that_swallows_the_end_of_the_sending_does_no_harm():
+    async def send_body(*_):
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.sleep(0.001)
+
+    async with Server(answering_the_head(TOO_LARGE)) as server, \
+            pool(send_body=send_body) as request:
+        assert (await get(request, server.url, b'PUT'))[2] == b'late'
+        assert asyncio.current_task().cancelling() == 0
+
+
+@in_loop
+async def test_hook_that_fails_when_the_sending_ends_does_not_hide_the_answer():
+    async def send_body(*_):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError('cannot clean up')
+
+    async with Server(answering_the_head(TOO_LARGE)) as server, \
+            pool(send_body=send_body) as request:
+        assert (await get(request, server.url, b'PUT'))[2] == b'late'
+        assert asyncio.current_task().cancelling() == 0
+
+
+@in_loop
+async def test_peer_that_ends_its_stream_while_the_body_waits_ends_the_sending():
+    async def then(reader, writer):
+        writer.write_eof()
+        await reader.read()
+
+    body = Body(b'x', then=wait_for_ever)
+    async with Server(answering_the_head(b'HTTP/1.1 2', then=then)) as server, pool() as request:
+        with failing(lowhaio.HttpConnectionClosedError, r'^127.0.0.1:\d+: expected a '
+                     "response; got the end of the stream after b'HTTP/1.1 2'"):
+            await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'9')])
+        assert body.is_done()
+
+
+@served(Receiving())
+async def test_content_length_without_a_body_is_refused(request, server):
+    with failing(lowhaio.HttpConnectionError, 'refused: expected a request body of 5 '
+                 'bytes, by its content-length; got one of 0', ValueError):
+        await request(b'PUT', server.url, headers=[(b'content-length', b'5')])
+
+
+@in_loop
+async def test_connection_answered_early_is_watched_when_it_is_idle():
+    async def then(reader, _):
+        await reader.readexactly(1)
+        await may_close.wait()
+
+    async def body():
+        await asyncio.sleep(0.01)       # the answer comes meanwhile
+        yield b'x'
+
+    socks, may_close = Socks(), asyncio.Event()
+    async with Server(answering_the_head(OK, then=then)) as server, \
+            pool(get_sock=socks) as request:
+        await get(request, server.url, b'PUT', body=body, headers=[(b'content-length', b'1')])
+        assert socks.open() == [True]
+        may_close.set()
+        await until(lambda: socks.open() == [False])
+
+
+@pytest.mark.parametrize(('chunks', 'count', 'returned'), [
+    pytest.param([b'a', b'b'], 1, [True], id='It reads half of the body.'),
+    pytest.param([b'a'], 2, [], id='The body is too short, as it learns at once.'),
+])
+@in_loop
+async def test_hook_sends_too_few_bytes(chunks, count, returned):
+    async def send_body(logger, loop, sock, socket_timeout, body, body_args, body_kwargs):
+        given = aiter(body())
+        for _ in range(count):
+            await lowhaio.send_all(loop, sock, socket_timeout, await anext(given))
+        has_returned.append(True)
+
+    body, has_returned = Body(*chunks), []
+    async with Server(Receiving()) as server, pool(send_body=send_body) as request:
+        with failing(lowhaio.HttpDataError, 'expected 1 more bytes of the request body'):
+            await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'2')])
+        assert body.is_done()
+        assert has_returned == returned
+
+
+@in_loop
+async def test_chunk_of_items_of_4_bytes_taken_in_pieces_is_sent_whole():
+    chunk, handler = array.array('I', range(10)), Receiving(OK)
+    async with Server(handler) as server, \
+            pool(get_sock=choosy(1000, 3, 5, BlockingIOError())) as request:
+        await get(request, server.url, b'PUT', body=Body(chunk, b'END'),
+                  headers=[(b'content-length', b'43')])
+    assert await handler.content() == chunk.tobytes() + b'END'
+
+
+IN_CHUNKS = ((b'transfer-encoding', b'chunked'),)
+
+NO_CHUNKS = 'expected chunks of the request body, by its transfer-encoding; .*lowhaio-chunked'
+
+NO_LAST_CHUNK = 'expected a last chunk of the request body.*got its end'
+
+MORE_CHUNKS = 'expected nothing after the last chunk'
+
+
+@pytest.mark.parametrize(('chunks', 'text', 'sent'), [
+    ((b'line 0\n',), NO_CHUNKS, b''),
+    ((b'5\r\nhello\r\n', b'6\r\nhello\r\n'), NO_CHUNKS, b'5\r\nhello\r\n'),
+    ((b'5\r\nhello\r\n',), NO_LAST_CHUNK, b'5\r\nhello\r\n'),
+    ((), NO_LAST_CHUNK, b''),
+    ((b'0\r\n\r\n', b'5\r\nhello\r\n'), MORE_CHUNKS, b'0\r\n\r\n'),
+    ((b'0\r\n\r\nGET / HTTP/1.1\r\n\r\n',), MORE_CHUNKS, b''),
+])
+@served(Receiving)
+async def test_request_body_is_held_against_the_chunked_coding(
+        request, server, chunks, text, sent):
+    with failing(lowhaio.HttpDataError, text):
+        await request(b'POST', server.url, body=Chunks, body_args=chunks, headers=IN_CHUNKS)
+    assert await server.handler.content() == sent
+
+
+@pytest.mark.parametrize('pieces', [
+    (b'5\r\nhello\r\n0\r\n\r\n',), (b'5', b'\r\nhe', b'llo\r', b'\n0\r\na: b\r\n', b'\r\n'),
+    (memoryview(b'5;a=b\r\nhello\r\n'), bytearray(b'0\r\n\r\n'))])
+@served(Receiving)
+async def test_chunked_request_body_is_sent_as_it_is(request, server, pieces):
+    task = asyncio.ensure_future(request(
+        b'POST', server.url, body=Chunks, body_args=pieces, headers=IN_CHUNKS))
+    content = b'\r\n\r\n' + b''.join(pieces)
+    await until(lambda: server.handler.received.endswith(content))
+    task.cancel()
+    await asyncio.wait([task])
+
+
+@pytest.mark.parametrize(('content', 'expected'), [
+    (b'', 'a last chunk'), (b'hello', 'chunks'), (b'0\r\n\r\nmore', 'nothing after the last'),
+    (b'5\r\nhello\r\n', 'a last chunk')])
+@in_loop
+async def test_streamed_that_is_not_chunked_is_refused(content, expected):
+    socks = Socks()
+    async with pool(get_sock=socks) as request:
+        text = f'refused: expected {expected}.* of the request body, by its transfer-encoding'
+        with failing(lowhaio.HttpConnectionError, text, ValueError):
+            await request(b'POST', 'http://127.0.0.1/', body=lowhaio.streamed(content),
+                          headers=IN_CHUNKS)
+        assert socks == []
+
+
+@in_loop
+async def test_content_that_a_send_body_makes_of_its_own_is_not_refused():
+    async def send_body(logger, loop, sock, socket_timeout, body, body_args, body_kwargs):
+        await lowhaio.send_all(loop, sock, socket_timeout, b'own')
+
+    length = ((b'content-length', b'3'),)
+    async with Server(answering(OK)) as server, pool(send_body=send_body) as request:
+        assert (await get(request, server.url, b'POST', headers=length))[2] == b'ok'
+
+
+# Response bodies that are not read to their end.
+
+async def drop(body):
+    pass
+
+
+async def read_half_and_drop(body):
+    async for _ in body:
+        break
+
+
+async def aclose(body):
+    await body.aclose()
+    await body.aclose()
+    with pytest.raises(StopAsyncIteration):
+        await anext(body)
+
+
+@pytest.mark.parametrize('leave', [drop, read_half_and_drop, aclose])
+@in_loop
+async def test_response_body_not_read_to_its_end_closes_its_connection_at_once(leave):
+    socks = Socks()
+    async with Server(Halves()) as server, pool(get_sock=socks) as request:
+        await leave((await request(b'GET', server.url))[2])
+        assert socks.open() == [False]
+
+
+@served(answering(OK[:-1], then='close'))
+async def test_response_body_iterated_after_an_error_fails_again(request, server):
+    body = (await request(b'GET', server.url))[2]
+    assert await anext(body) == b'o'
+    with failing(lowhaio.HttpConnectionClosedError, '1 more bytes of content; got the end'):
+        await anext(body)
+    with failing(lowhaio.HttpDataError, 'expected an open body with one reader'):
+        await anext(body)
+
+
+@served(Halves())
+async def test_response_body_iterated_by_two_tasks_fails(request, server):
+    body = (await request(b'GET', server.url))[2]
+    await anext(body)
+    first = asyncio.create_task(anext(body, None))
+    await asyncio.sleep(0)
+    with failing(lowhaio.HttpDataError, 'or that another task is reading'):
+        await anext(body)
+    with failing(lowhaio.HttpDataError, 'closed while another task was reading'):
+        await first
+
+
+@pytest.mark.parametrize('what', ['anext', 'aclose'])
+@in_loop
+async def test_response_body_shared_by_two_tasks_fails_also_when_bytes_are_always_there(what):
+    async def handler(reader, writer):
+        await read_request(reader)
+        writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n' + b'x' * 999)
+        await reader.read()
+
+    failures = []
+
+    async def spoil(body):
+        while not failures:
+            await asyncio.sleep(0)
+            if turns and len(turns) >= 16:
+                try:
+                    await getattr(body, '__' + what + '__' if what == 'anext' else what)()
+                except lowhaio.HttpDataError as error:
+                    failures.append(error)
+                return
+
+    turns = []
+    async with Server(handler) as server, pool(recv_bufsize=10) as request:
+        body = (await request(b'GET', server.url))[2]
+        await asyncio.sleep(0.01)       # until all of it has arrived
+        spoiler = asyncio.create_task(spoil(body))
+        with pytest.raises(lowhaio.HttpDataError, match='expected an open body'):
+            async for _ in body:
+                turns.append(len(turns))
+                assert len(turns) < 50
+        await spoiler
+        assert len(failures) == (what == 'anext')
+
+
+@in_loop
+async def test_close_ends_what_is_idle_and_lets_what_is_in_use_end():
+    halves, socks = Halves(), Socks()
+    async with Server(halves) as server, Dns({'a.test': ['127.0.0.1']}) as dns:
+        request, close = lowhaio.Pool(get_sock=socks, get_dns_resolver=dns.get_resolver)
+        url = f'http://a.test:{server.port}/'
+        bodies = [(await request(b'GET', url))[2] for _ in range(2)]
+        halves.go[1].set()
+        assert await lowhaio.buffered(bodies[0]) == b'11'
+        assert dns.queries == ['a.test']
+
+        await close()
+        assert socks.open() == [False, True]
+        halves.go[2].set()
+        assert await lowhaio.buffered(bodies[1]) == b'22'
+        assert socks.open() == [False, False]
+
+        body = (await request(b'GET', url))[2]
+        assert dns.queries == ['a.test', 'a.test']      # the cache has been cleared
+        halves.go[3].set()
+        assert await lowhaio.buffered(body) == b'33'
+        assert socks.open() == [False] * 3
+        await close()
+
+
+@in_loop
+async def test_body_closed_as_its_bytes_arrive_is_an_error_to_its_reader():
+    holding = Holding(b'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab')
+    async with Server(holding) as server, pool() as request:
+        _, _, body = await request(b'GET', server.url)
+        assert await anext(body) == b'ab'
+        reading = asyncio.ensure_future(anext(body))
+        await asyncio.sleep(0.01)
+        holding.streams[0][1].write(b'cd')
+        body._connection._on_readable()     # as the loop would, before the reader goes on
+        await body.aclose()
+        with pytest.raises(lowhaio.HttpDataError, match='another task has closed'):
+            await reading
+
+
+@served(answering(HALF_A_BODY), socks=True)
+async def test_body_is_dropped_in_another_thread(request, server):
+    bodies, threads = [(await request(b'GET', server.url))[2]], []
+    bodies[0]._connection.log = lambda *_: threads.append(threading.get_ident())
+    await asyncio.to_thread(bodies.clear)
+    await until(lambda: server.socks.open() == [False])
+    assert threads == [threading.get_ident()]
+
+
+@pytest.mark.parametrize('tls', [False, True])
+@pytest.mark.parametrize('is_pool_closed', [False, True])
+def test_loop_is_closed_before_the_body_is_dropped(is_pool_closed, tls):
+    async def main():
+        request, close = lowhaio.Pool(get_ssl_context=tls_client)
+        async with faulty(after(HALF_A_BODY), tls and tls_server()) as (_, server):
+            body = (await request(b'GET', server.url))[2]
+            if is_pool_closed:
+                await close()
+            return body
+
+    gc.collect()
+    before = open_descriptors()
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        body = runner.run(main())
+    del runner
+    sock = body._connection.sock
+    assert sock.fileno() != -1
+    del body
+    assert sock.fileno() == -1
+    gc.collect()
+    assert open_descriptors() == before
+
+
+# Connection: what comes while it is idle, what comes too late, and what it outlives.
+
+SURPLUS = b'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil'
+
+
+async def half_close_and_read(peer):
+    peer.writer.write_eof()
+    await peer.reader.read()
+
+
+def answer_in_two(size):
+    """Return what sends `size` bytes of a record, and the rest when the next request has come."""
+    async def answer(peer):
+        data = peer.wire(SURPLUS)
+        await peer.send_wire(data[:size])
+        await peer.reader.readexactly(1)
+        await peer.send_wire(data[size:])
+
+    return answer
+
+
+IDLE_FAULTS = [
+    ('it closes', FaultyPeer.close),
+    ('it closes politely', FaultyPeer.close_politely),
+    ('it resets', FaultyPeer.reset),
+    ('it half-closes', half_close_and_read),
+    ('it answers twice', lambda peer: peer.send(SURPLUS)),
+    ('it sends the TLS alert alone', FaultyPeer.send_end_of_tls),
+    ('it sends half a TLS record', answer_in_two(32)),
+    ('it sends half the header of a TLS record', answer_in_two(3)),
+]
+
+
+@pytest.mark.parametrize('does_loop_run', [True, False], ids=['loop runs', 'loop is blocked'])
+@pytest.mark.parametrize('method', [b'GET', b'POST'])
+@pytest.mark.parametrize(('fault', 'tls'), [
+    pytest.param(fault, tls, id=f'{name}, {"TLS" if tls else "plain"}')
+    for name, fault in IDLE_FAULTS for tls in (False, True) if tls or 'TLS' not in name])
+def test_next_request_succeeds_after_idle_connection(fault, tls, method, does_loop_run):
+    """The server has a loop and a thread of its own, and goes on when this loop is blocked."""
+    async def handler(reader, writer):
+        peer = FaultyPeer(reader, writer, tls and tls_server())
+        if server.connections > 1:
+            await peer.serve()
+        await after(OK)(peer)
+        await asyncio.to_thread(at_fault.wait, 5)
+        asyncio.get_running_loop().call_later(0.02, is_done.set)
+        await fault(peer)
+
+    async def serve():
+        async with server:
+            loops.put(asyncio.get_running_loop())
+            await is_over.wait()
+
+    @in_loop
+    async def client(url):
+        async with pool(get_ssl_context=tls_client) as request:
+            assert (await get(request, url))[2] == b'ok'
+            at_fault.set()
+            if does_loop_run:
+                with few_polls():
+                    while not is_done.is_set():     # noqa: ASYNC110  # of another thread
+                        await asyncio.sleep(0.005)
+            else:
+                assert is_done.wait(5)
+
+            kwargs = {} if method == b'GET' else {
+                'headers': [(b'content-length', b'4')], 'body': lowhaio.streamed(b'body')}
+            assert (await get(request, url, method, **kwargs))[2] == b'ok'
+            assert server.connections == 2
+
+    server, loops, is_over = Server(handler), queue.SimpleQueue(), asyncio.Event()
+    at_fault, is_done = threading.Event(), threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    loop = loops.get()
+    try:
+        client(server.url.replace('http:', 'https:' if tls else 'http:'))
+    finally:
+        at_fault.set()
+        loop.call_soon_threadsafe(is_over.set)
+        thread.join()
+
+
+@pytest.mark.parametrize('does_loop_run', [True, False], ids=['loop runs', 'loop is blocked'])
+@in_loop
+async def test_late_session_tickets_do_not_end_an_idle_connection(does_loop_run):
+    """What comes is no content: a request for a certificate, and tickets."""
+    async def serve(peer):
+        await after(OK)(peer)
+        await at_fault.wait()
+        peer.tls.verify_client_post_handshake()
+        with contextlib.suppress(ssl.SSLWantReadError):
+            peer.tls.do_handshake()
+            peer.tls.read(1)
+        data = peer.outgoing.read()
+        assert data
+        await peer.send_wire(data)
+        is_done.set()
+        await peer.serve()
+
+    server_context, client_context = tls_contexts()
+    server_context.verify_mode = ssl.CERT_OPTIONAL
+    client_context.post_handshake_auth = True
+    at_fault, is_done = asyncio.Event(), asyncio.Event()
+    async with faulty(serve, server_context,
+                      get_ssl_context=lambda: client_context) as (request, server):
+        assert (await get(request, server.url))[2] == b'ok'
+        at_fault.set()
+        with few_polls():
+            await is_done.wait()
+            if does_loop_run:
+                await asyncio.sleep(0.05)
+        for _ in range(2):
+            assert (await get(request, server.url))[2] == b'ok'
+        assert server.connections == 1
+
+
+@served(Halves)
+async def test_reader_is_removed_while_the_caller_does_not_read_which_holds_the_peer_back(
+        request, server):
+    loop, removed = asyncio.get_running_loop(), []
+    remove_reader = loop.remove_reader
+    body_of_put = {'headers': [(b'content-length', b'3')], 'body': lowhaio.streamed(b'END')}
+    for settings in ({}, {}, body_of_put, {}):      # on a new connection, and on a used one
+        body = (await request(b'PUT', server.url, **settings))[2]
+        assert await anext(body) == b'1'
+        loop.remove_reader = lambda *args: (removed.append(args), remove_reader(*args))[1]
+        server.handler.go[1].set()
+        await until(lambda: removed)
+        assert await anext(body) == b'1'
+        assert len(removed) == 1
+        del loop.remove_reader
+        removed.clear()
+        server.handler.go[1].clear()
+    assert server.connections == 1
+
+
+def test_connection_that_is_never_closed_is_warned_of():
+    def answer():
+        peer, _ = listener.accept()
+        peer.recv(1000)
+        peer.sendall(OK)
+        return peer
+
+    async def forget():
+        request, _ = lowhaio.Pool()
+        url = f'http://127.0.0.1:{listener.getsockname()[1]}/'
+        return (await asyncio.gather(asyncio.to_thread(answer), get(request, url)))[0]
+
+    unraisable = []
+    with socket.create_server(('127.0.0.1', 0)) as listener, \
+            warnings.catch_warnings(record=True) as warned, pytest.MonkeyPatch.context() as patch:
+        warnings.simplefilter('always')
+        patch.setattr(sys, 'unraisablehook', unraisable.append)
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            peer = runner.run(forget())
+        del runner
+        gc.collect()
+        peer.close()
+    assert unraisable == []
+    assert [str(one.message) for one in warned if 'unclosed connection' in str(one.message)] == [
+        'unclosed connection to 127.0.0.1: '
+        'await the close() of its Pool before the event loop ends']
+
+
+@pytest.mark.parametrize(('uses', 'answer', 'kind'), [
+    pytest.param(1, b'', lowhaio.HttpStaleConnectionError, id='Reused, without a byte.'),
+    pytest.param(1, b'HTTP/1.1 100 Continue\r\n\r\n', lowhaio.HttpConnectionClosedError,
+                 id='Reused, after an interim response.'),
+    pytest.param(1, b'HTTP', lowhaio.HttpConnectionClosedError, id='Reused, within a response.'),
+    pytest.param(0, b'', lowhaio.HttpConnectionClosedError, id='New, without a byte.'),
+])
+@in_loop
+async def test_reused_connection_that_is_closed_without_a_byte_of_an_answer_is_stale(
+        uses, answer, kind):
+    async with Server(answering(*[OK] * uses, answer, then='close')) as server, pool() as request:
+        for _ in range(uses):
+            await get(request, server.url)
+        text = rf'^127.0.0.1:{server.port}: expected a response; got the end'
+        with failing(kind, text) as caught:
+            await request(b'GET', server.url)
+        assert ('idle before' in str(caught.value)) == (kind is lowhaio.HttpStaleConnectionError)
+        assert server.connections == 1
+
+
+@served(answering(OK), connect_timeout=0.1)
+async def test_connection_keeps_no_context_of_the_request_that_opened_it(request, server):
+    class State:
+        pass
+
+    variable = contextvars.ContextVar('variable')
+
+    async def handle():
+        variable.set(State())
+        await get(request, server.url)
+        return weakref.ref(variable.get())
+
+    states = [await asyncio.create_task(handle()) for _ in range(3)]
+    await asyncio.sleep(0.2)            # a cancelled timer of connecting keeps it until then
+    gc.collect()
+    assert [state() for state in states] == [None] * 3
+    assert server.connections == 1
+
+
+@pytest.mark.filterwarnings('ignore:.*multi-threaded:DeprecationWarning')
+@pytest.mark.parametrize('tls', [False, True])
+@served(Halves, socket_timeout=5)
+async def test_child_that_drops_what_it_inherited_leaves_the_connection_alone(
+        request, server, tls):
+    body = (await request(b'GET', server.url))[2]
+    child = os.fork()
+    if child == 0:
+        del body
+        gc.collect()
+        os._exit(0)
+    await asyncio.to_thread(os.waitpid, child, 0)
+    server.handler.go[1].set()
+    start = time.monotonic()
+    assert await lowhaio.buffered(body) == b'11'
+    assert time.monotonic() - start < 2
+
+
+@served(Halves)
+async def test_what_a_child_inherits_is_closed_and_nothing_else(request, server):
+    """The loop's selector is the parent's too."""
+    loop, removed = asyncio.get_running_loop(), []
+    body = (await request(b'GET', server.url))[2]
+    connection = body._connection
+    connection.process = 0
+    remove_reader, loop.remove_reader = loop.remove_reader, removed.append
+    await body.aclose()
+    loop.remove_reader = remove_reader
+    assert (connection.sock, removed) == (None, [])
+    connection.stop_reading()       # which the parent's own connection does
+    connection._timer.cancel()
+
+
+# Time: seconds without progress.
+
+@pytest.mark.parametrize('before', [b'', b'HTTP/1.1 200', OK[:-1]])
+@in_loop
+async def test_receive_without_progress_times_out(before):
+    socks, loop = Socks(), asyncio.get_running_loop()
+    async with Server(answering(before)) as server, \
+            pool(socket_timeout=0.04, get_sock=socks) as request:
+        start = loop.time()
+        with failing(lowhaio.HttpDataError, r"to go on; got TimeoutError\('no bytes within 0.04 s",
+                     asyncio.TimeoutError):
+            await get(request, server.url)
+        assert 0.03 <= loop.time() - start < 2
+        assert socks.open() == [False]
+
+
+@in_loop
+async def test_each_byte_received_restarts_the_time():
+    received, holding = [], Holding(OK[:-2])
+    async with Server(holding) as server, pool() as request:
+        with Clock(asyncio.get_running_loop()) as clock:
+            _, _, body = await request(b'GET', server.url)
+
+            async def read():
+                async for chunk in body:
+                    received.append(chunk)
+
+            task = asyncio.create_task(read())
+            with peer_socket(holding.streams[0][1]) as peer:
+                await asyncio.sleep(0)
+                await clock.forward(9.9)
+                peer.send(b'o')
+                await until(lambda: received)
+                await clock.forward(9.9)
+                assert not task.done()
+                await clock.forward(0.1)
+            with pytest.raises(lowhaio.HttpDataError, match='TimeoutError'):
+                await task
+            assert clock.left() == []
+
+
+@in_loop
+async def test_part_of_a_tls_record_restarts_the_time():
+    class Decrypting(socket.socket):
+        """Take a dot for a part of a record: something came, but nothing to be given."""
+
+        def recv(self, size):
+            data = super().recv(size)
+            if data == b'.':
+                dots.append(data)
+                raise ssl.SSLWantReadError
+            return data
+
+    holding, dots = Holding(b''), []
+    async with Server(holding) as server, pool(get_sock=Socks(Decrypting)) as request:
+        with Clock(asyncio.get_running_loop()) as clock:
+            task = asyncio.create_task(get(request, server.url))
+            await until(lambda: holding.streams and any(
+                timer.when() == clock.now + 10 for timer in clock.left()))
+            with peer_socket(holding.streams[0][1]) as peer:
+                for count in (1, 2, 3):
+                    await clock.forward(9.9)
+                    peer.send(b'.')
+                    await until(lambda: len(dots) == count)     # noqa: B023
+                await clock.forward(9.9)
+                peer.send(OK)
+                assert (await task)[2] == b'ok'
+
+
+@in_loop
+async def test_time_of_the_caller_does_not_count():
+    async def body():
+        for _ in range(3):
+            yield b'END'
+            await clock.forward(50)
+
+    halves = Halves()
+    async with Server(halves) as server, pool() as request:
+        with Clock(asyncio.get_running_loop()) as clock:
+            _, _, response = await request(b'PUT', server.url, body=body,
+                                           headers=[(b'content-length', b'9')])
+            await clock.forward(50)
+            assert await anext(response) == b'1'
+            await clock.forward(50)
+            halves.go[1].set()
+            assert await anext(response) == b'1'
+
+
+@in_loop
+async def test_time_of_the_caller_does_not_count_on_a_reused_connection():
+    """Though it has a timer, from the time when it was idle."""
+    halves = Halves()
+    async with Server(halves) as server, pool() as request:
+        with Clock(asyncio.get_running_loop()) as clock:
+            _, _, body = await request(b'GET', server.url)
+            halves.go[1].set()
+            assert await lowhaio.buffered(body) == b'11'
+            halves.go[1].clear()
+            _, _, body = await request(b'GET', server.url)
+            assert await anext(body) == b'1'
+            await clock.forward(50)
+            halves.go[1].set()
+            assert await anext(body) == b'1'
+            assert server.connections == 1
+
+
+@pytest.mark.parametrize('tls', [False, True])
+@in_loop
+async def test_send_without_progress_times_out(tls):
+    async def body():
+        try:
+            while True:
+                yield b'x' * 2 ** 20
+        finally:
+            ended.append(True)
+
+    ended, loop = [], asyncio.get_running_loop()
+    handler = answering_the_head(b'', then=forget, pause=True)
+    async with Server(handler, tls=tls_server() if tls else None) as server, \
+            pool(socket_timeout=0.1, get_ssl_context=tls_client) as request:
+        start = loop.time()
+        with failing(lowhaio.HttpDataError, r"TimeoutError\('no bytes taken within 0.1 s",
+                     asyncio.TimeoutError):
+            await request(b'PUT', server.url, body=body,
+                          headers=[(b'content-length', b'9' * 15)])
+        assert 0.09 <= loop.time() - start < 5
+        assert ended == [True]
+
+
+@pytest.mark.parametrize('tls', [False, True])
+@in_loop
+async def test_send_of_a_large_chunk_without_progress_times_out_as_soon(tls):
+    """What the kernel still takes, though it does not say that it is ready, is not much."""
+    loop = asyncio.get_running_loop()
+    handler = answering_the_head(b'', then=forget, pause=True)
+    async with Server(handler, tls=tls_server() if tls else None) as server, \
+            pool(socket_timeout=0.3, get_ssl_context=tls_client) as request:
+        start, size = loop.time(), 20 * 2 ** 20
+        with failing(lowhaio.HttpDataError, 'no bytes taken within 0.3 s', asyncio.TimeoutError):
+            await request(b'PUT', server.url, body=lowhaio.streamed(bytes(size)),
+                          headers=[(b'content-length', b'%d' % size)])
+        assert loop.time() - start < 1.4
+
+
+@pytest.mark.parametrize('tls', [False, True])
+@in_loop
+async def test_peer_that_drains_slowly_all_the_time_is_no_time_out(tls):
+    """Each of its reads is much less than one TLS record."""
+    async def handler(reader, writer):
+        peer = FaultyPeer(reader, writer, tls_server() if tls else None)
+        await peer.accept()
+        await peer.read_to(b'\r\n\r\n')
+        writer.transport.pause_reading()
+        with peer_socket(writer) as sock:
+            for count in itertools.count():
+                await asyncio.sleep(0.05 if count < 20 else 0)
+                with contextlib.suppress(BlockingIOError):
+                    if not sock.recv(2000):
+                        return
+                if count == 20:
+                    await peer.send_wire(peer.wire(OK))
+
+    def get_sock():
+        sock = lowhaio.get_nonblocking_sock()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
+        return sock
+
+    async def body():
+        yield bytes(80_000)
+
+    async with Server(handler) as server, \
+            pool(socket_timeout=0.3, get_ssl_context=tls_client, get_sock=get_sock) as request:
+        with socket.socket(fileno=os.dup(server.server.sockets[0].fileno())) as listening:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
+        url = server.url.replace('http:', 'https:') if tls else server.url
+        code, _, body = await request(
+            b'PUT', url, body=body, headers=[(b'content-length', b'80000')])
+        assert code == b'200'
+        await body.aclose()
+
+
+@in_loop
+async def test_each_byte_sent_restarts_the_time():
+    class Slow(socket.socket):
+        def send(self, data):
+            clock.now += 9
+            return super().send(data[:1])
+
+    async with Server(Receiving(OK)) as server, pool(get_sock=Socks(Slow)) as request:
+        with Clock(asyncio.get_running_loop()) as clock:
+            assert (await get(request, server.url, b'PUT', headers=[(b'content-length', b'50')],
+                              body=lowhaio.streamed(b'x' * 47 + b'END')))[2] == b'ok'
+
+
+@pytest.mark.parametrize('is_cancelled', [False, True])
+@in_loop
+async def test_bytes_win_over_a_timer_and_a_cancellation_over_both(is_cancelled):
+    holding = Holding(b'')
+    async with Server(holding) as server, pool() as request:
+        with Clock(asyncio.get_running_loop()) as clock:
+            task = asyncio.create_task(get(request, server.url))
+            await until(lambda: holding.streams and any(
+                timer.when() == clock.now + 10 for timer in clock.left()))
+            with peer_socket(holding.streams[0][1]) as peer:
+                peer.send(OK)
+                if is_cancelled:
+                    task.cancel()
+                await clock.forward(10)         # runs the timer before the loop looks at sockets
+            if is_cancelled:
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            else:
+                assert (await task)[2] == b'ok'
+
+
+@pytest.mark.parametrize('socket_timeout', [0.1, 10])
+@in_loop
+async def test_connection_that_is_idle_again_has_all_its_time_again(socket_timeout):
+    """One timer of a connection serves all its waits, whichever of them is the shorter one."""
+    async def handler(reader, writer):
+        with contextlib.suppress(EOFError):
+            await answering(OK)(reader, writer)
+        ended.set_result(loop.time())
+
+    loop = asyncio.get_running_loop()
+    ended = loop.create_future()
+    async with Server(handler) as server, \
+            pool(keep_alive_timeout=0.3, socket_timeout=socket_timeout) as request:
+        await get(request, server.url)
+        await asyncio.sleep(0.2)
+        await get(request, server.url)
+        idle_since = loop.time()
+        async with asyncio.timeout(5):
+            assert 0.29 < await ended - idle_since < 2
+        assert server.connections == 1
+
+
+@served(answering(OK), connect_timeout=math.inf, socket_timeout=math.inf,
+        keep_alive_timeout=math.inf)
+async def test_no_limit_on_a_time_is_infinity(request, server):
+    for _ in range(2):
+        assert (await get(request, server.url))[2] == b'ok'
+    assert server.connections == 1
+
+
+# Fairness: other tasks run although receiving or sending is always ready.
+
+MB = 2 ** 20
+
+@contextlib.asynccontextmanager
+async def ticking(calls):
+    """Append a tick to `calls` at each iteration of the loop."""
+    async def tick():
+        while True:
+            calls.append('tick')
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(tick())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def longest_run(calls, name):
+    """Return how many calls of that name came without a tick between them, at most."""
+    runs = [0]
+    for call in calls:
+        if call == 'tick':
+            runs.append(0)
+        elif call[0] == name:
+            runs[-1] += 1
+    return max(runs)
+
+
+@in_loop
+async def test_others_run_while_receiving_is_always_ready():
+    async def handler(reader, writer):
+        await read_request(reader)
+        writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n' + b'x' * 200000)
+        await reader.read()
+
+    socks = spying()
+    calls = socks.kind.calls
+    async with Server(handler) as server, pool(get_sock=socks, recv_bufsize=1000) as request:
+        body = (await request(b'GET', server.url))[2]
+        await asyncio.sleep(0.03)               # until all of it has arrived
+        async with ticking(calls):
+            assert len(await lowhaio.buffered(body)) == 200000
+    assert 8 <= longest_run(calls, 'recv') <= 16
+
+
+@pytest.mark.parametrize('chunks', [pytest.param([b'x' * 10] * 300, id='small chunks'),
+                                    pytest.param([b'x' * 30000], id='one that goes slowly')])
+@in_loop
+async def test_others_run_while_sending_is_always_ready(chunks):
+    class Slow(Spying):
+        calls = []      # noqa: RUF012
+
+        def send(self, data):
+            return super().send(data[:100])
+
+    async with Server(Receiving(OK)) as server, pool(get_sock=Socks(Slow)) as request, \
+            ticking(Slow.calls):
+        await get(request, server.url, b'PUT', body=Body(*chunks, b'END'), headers=[
+            (b'content-length', b'%d' % (sum(map(len, chunks)) + 3))])
+    assert 8 <= longest_run(Slow.calls, 'send') <= 16
+
+
+class Telling(socket.socket):
+    """Has the event loop do something in its next turn whenever bytes have been received."""
+
+    def recv(self, *args):
+        data = super().recv(*args)
+        asyncio.get_running_loop().call_soon(self.tell)
+        return data
+
+
+@pytest.mark.parametrize('is_debugging', [False, True])
+@in_loop
+async def test_request_goes_on_in_the_turn_of_the_loop_in_which_its_bytes_come(is_debugging):
+    asyncio.get_running_loop().set_debug(is_debugging)
+    socks, order = Socks(Telling), []
+    Telling.tell = staticmethod(lambda: order.append('the next turn'))
+    async with Server(answering(OK)) as server, pool(get_sock=socks) as request:
+        for _ in range(3):
+            await request(b'GET', server.url)
+            order.append('the response')
+            await asyncio.sleep(0)
+    assert order == ['the response', 'the next turn'] * 3
+
+
+def upload(size, count, is_chunked=False):
+    """Return the arguments of `request` for a body of so many pieces of this size."""
+    async def content():
+        for _ in range(count):
+            yield b'%x\r\n%b\r\n' % (size, bytes(size)) if is_chunked else bytes(size)
+        if is_chunked:
+            yield b'0\r\n\r\n'
+
+    length = (b'content-length', b'%d' % (size * count))
+    return {'headers': IN_CHUNKS if is_chunked else [length], 'body': content}
+
+
+async def tick_beside(work, gaps):
+    """Do the work beside a task that wants its turn every millisecond.
+
+    `gaps` gets the CPU time of the thread between the turns. By the clock, the turns of other
+    programs would count too.
+    """
+    def measure():
+        nonlocal last
+        last, before = time.thread_time(), last
+        gaps.append(last - before)
+
+    async def tick():
+        while True:
+            await asyncio.sleep(0.001)
+            measure()
+
+    last = time.thread_time()
+    task = asyncio.create_task(tick())
+    await asyncio.sleep(0)
+    await work()
+    measure()
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def check_turns(show, work):
+    """Check the turns beside the work, again if a busy machine disturbed even CPU time."""
+    for _ in range(3):
+        gaps = []
+        in_loop(tick_beside)(work, gaps)
+        if max(gaps) < 0.02:
+            break
+    assert sum(gaps) > 0.04, 'too little work to tell'
+    assert max(gaps) < 0.02
+    show(f'{len(gaps)} turns of a 1 ms ticker in {sum(gaps):.2f} s of CPU, '
+         f'the longest wait {max(gaps) * 1000:.1f} ms')
+
+
+@pytest.mark.parametrize('tls', [False, True], ids=['plain', 'tls'])
+@pytest.mark.parametrize(('method', 'path', 'sent'), [
+    pytest.param(b'GET', f'length/{128 * MB}', {}, id='download'),
+    pytest.param(b'GET', f'chunked/{128 * MB}/100000', {}, id='download in chunks'),
+    pytest.param(b'GET', 'chunked/300000/1', {}, id='download in chunks of one byte'),
+    pytest.param(b'POST', 'sink', upload(1, 200_000), id='upload in pieces of one byte'),
+])
+def test_transfer_that_is_always_ready_leaves_others_their_turns(
+        processes, load_urls, show, method, path, sent, tls):
+    async def transfer():
+        async with pool(get_ssl_context=lambda: processes.client_context) as request:
+            _, _, body = await request(method, load_urls[tls] + path, **sent)
+            async for chunk in body:
+                if len(chunk) > 1:
+                    hashlib.sha256(chunk)
+
+    check_turns(show, transfer)
+
+
+def test_socket_that_always_takes_more_leaves_others_their_turns(show):
+    class Willing(socket.socket):
+        def send(self, data):
+            return 1
+
+    async def send():
+        one, other = socket.socketpair()
+        with Willing(fileno=one.detach()) as sock, other:
+            sock.setblocking(False)
+            await lowhaio.send_all(asyncio.get_running_loop(), sock, 1, bytes(400_000))
+
+    check_turns(show, send)
+
+
+class AlwaysReady:
+    """A socket that after its first send and its first bytes would never block again."""
+
+    turns = ()      # how many times it was called, in each turn of the loop
+    is_begun = has_answer = False
+
+    def send(self, data):
+        self.turns[-1] += 1
+        if self.is_begun:
+            return min(len(data), 16384)
+        self.is_begun = True
+        return super().send(data)
+
+    def recv(self, size, *args):
+        if type(self).has_answer and size > 1:
+            self.turns[-1] += 1
+            return bytes(size)
+        data = super().recv(size, *args)
+        type(self).has_answer = size > 1
+        return data
+
+
+@pytest.mark.parametrize('size', [0, 1, 16384, 16385, 65536, 150_000, 1_000_000])
+@pytest.mark.parametrize('tls', [False, True], ids=['plain', 'TLS'])
+@in_loop
+async def test_at_most_16_sends_or_receives_in_one_turn(tls, size, monkeypatch):
+    loop, turns, count = asyncio.get_running_loop(), [0], 100 if size else 10_000
+    head = b'HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n' % (100 * 16384)
+
+    def always_ready(kind):
+        return type('AlwaysReady', (AlwaysReady, kind), {'turns': turns})
+
+    def tick():
+        turns.append(0)
+        timer[0] = loop.call_soon(tick)
+
+    monkeypatch.setattr(tls_client(), 'sslsocket_class', always_ready(ssl.SSLSocket))
+    get_sock = Socks(socket.socket if tls else always_ready(socket.socket))
+    timer = [loop.call_soon(tick)]
+    async with Server(answering_the_head(head, then=forget),
+                      tls=tls_server() if tls else None) as server, \
+            pool(get_sock=get_sock, get_ssl_context=tls_client, recv_bufsize=16384) as request:
+        _, _, body = await request(b'POST', server.url, **upload(size, count))
+        sent = sum(turns)
+        assert sent >= 1 + count * -(-size // 16384)
+        assert max(turns) <= 16
+        assert len(await lowhaio.buffered(body)) == 100 * 16384
+        assert sum(turns) >= sent + 100
+        assert max(turns) <= 16
+        assert sum(turns) > 4 * sum(turn > 0 for turn in turns), 'more turns than are asked for'
+    timer[0].cancel()
+
+
+async def pausing(body):
+    """Return a task that waits for a chunk, to let others run, though the chunk is there."""
+    for _ in range(lowhaio._MAX_TURN):
+        await anext(body)
+    task = asyncio.create_task(body.__anext__())
+    if not EAGER:
+        await asyncio.sleep(0)
+    assert not task.done()
+    return task
+
+
+@served(answering(CHUNKED_HEAD + b'1\r\nx\r\n' * 300 + b'0\r\n\r\n'))
+async def test_cancellation_while_others_have_their_turn_closes_what_is_not_at_its_end(
+        request, server):
+    _, _, body = await request(b'GET', server.url)
+    task, descriptors = await pausing(body), len(open_descriptors())
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(open_descriptors()) < descriptors
+    assert len(await lowhaio.buffered(body)) == 300 - lowhaio._MAX_TURN
+
+    _, _, body = await request(b'GET', server.url)
+    assert server.connections == 2
+    task = await pausing(body)
+    assert len(await lowhaio.buffered(body)) == 300 - lowhaio._MAX_TURN
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await get(request, server.url)
+    assert server.connections == 2
+
+
+# Cancellation, at every step.
+
+@served(answering(b''), socks=True)
+async def test_cancelled_while_it_waits_leaves_no_timer(request, server):
+    with Clock(asyncio.get_running_loop()) as clock:
+        task = asyncio.create_task(get(request, server.url))
+        await until(lambda: any(timer.when() == clock.now + 10 for timer in clock.left()))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert clock.left() == []
+    assert server.socks.open() == [False]
+
+
+@pytest.mark.parametrize('swallowed', [False, True])
+@in_loop
+async def test_cancellation_keeps_its_arguments(swallowed):
+    """Also one that falls together with a time-out of the resolver, which swallows it."""
+    class Cancelled(Resolver):
+        async def resolve(self, *_, **__):
+            asyncio.get_running_loop().call_soon(cancel, asyncio.current_task())
+            try:
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:
+                if not swallowed:
+                    raise
+            return self.answer
+
+    def cancel(task):
+        task.cancel('by its scope')
+        if swallowed:
+            task.cancel()
+
+    async with pool(get_dns_resolver=Cancelled(['127.0.0.1'])) as request:
+        task = asyncio.create_task(request(b'GET', 'http://a.test:1/'))
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        assert caught.value.args == ('by its scope',)
+
+async def watched(coroutine, on_step):
+    """Await, and call on_step(number, future or None) at each step that is about to wait."""
+    @types.coroutine
+    def stepped():
+        step, argument, number = coroutine.send, None, 0
+        while True:
+            try:
+                waited_for = step(argument)
+            except StopIteration as stop:
+                return stop.value
+            number += 1
+            on_step(number, waited_for)
+            try:
+                step, argument = coroutine.send, (yield waited_for)
+            except BaseException as exception:
+                step, argument = coroutine.throw, exception
+
+    return await stepped()
+
+
+class Slow(Body):
+    """One that waits before its chunks, and when it is closed."""
+
+    async def __call__(self):
+        self.calls += 1
+        try:
+            for chunk in self.chunks:
+                await asyncio.sleep(0)
+                yield chunk
+        finally:
+            self.ends += 1
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+
+class Cancellable:
+    """A certain kind of request, and the server, DNS and pool for it."""
+
+    def __init__(self, kind, body=Slow):
+        self.kind, self.fault, self.body = kind, '', body(bytes(2 ** 18), b'end')
+
+    async def serve(self, peer):
+        if 'handshake that stalls' in self.fault:
+            return await peer.reader.read()
+        while True:
+            head = await peer.read_to()
+            if 'upload' in self.fault and 'refused' not in self.fault:
+                await asyncio.sleep(0.002)
+                await peer.read_to(b'end')
+            if 'response that stalls' in self.fault:
+                return await peer.reader.read()
+            if 'refused' in self.fault:
+                await peer.send(TOO_LARGE)
+                return await peer.stall()
+            if 'ends with its connection' in self.fault:
+                await peer.send(UNTIL_CLOSE)
+                return await peer.close_politely()
+            if b'/download' in head:
+                await peer.send(b'HTTP/1.1 103 Hints\r\n\r\n'
+                                b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n')
+                for data in (b'\r\n', b'5\r\nsome', b' \r', b'\n4\r\nmore\r\n0\r', b'\n\r\n'):
+                    await asyncio.sleep(0.001)
+                    await peer.send(data)
+            else:
+                await peer.send(OK)
+
+    @contextlib.asynccontextmanager
+    async def ready(self):
+        """Check at the end that the body is closed, and that another request succeeds."""
+        records = {'example.test': None if 'time out' in self.kind else ['127.0.0.1']}
+        async with Dns(records, seconds=0.01, tries=2) as dns, \
+                faulty(self.serve, self.kind.startswith('TLS') and tls_server(),
+                       get_dns_resolver=dns.get_resolver, get_sock=get_sock_that_takes_little,
+                       socket_timeout=0.05 if 'stalls' in self.kind else 5,
+                       ) as (self.request, self.server):
+            if 'warm' in self.kind:
+                await self.get_ok()
+            self.fault = self.kind
+            yield self
+            assert self.body.calls == self.body.ends
+            self.fault = ''
+            await self.get_ok()
+
+    async def get_ok(self):
+        assert (await get(self.request, self.server.url))[2] == b'ok'
+
+    async def run(self):
+        host = 'example.test' if 'DNS' in self.kind else '127.0.0.1'
+        path = 'download' if 'download' in self.kind else ''
+        url = self.server.url.replace('127.0.0.1', host) + path
+        kwargs = {'method': b'POST', 'headers': [(b'content-length', b'%d' % (2 ** 18 + 3))],
+                  'body': self.body} if 'upload' in self.kind else {}
+        return (await get(self.request, url, **kwargs))[2]
+
+
+CANCELLED_KINDS = [
+    'a cold request', 'a warm request', 'a warm download', 'a cold upload',
+    'a cold request with DNS', 'a DNS time out', 'a response that stalls',
+    'TLS, a cold request', 'TLS, a warm download', 'TLS, a warm upload',
+    'TLS, a handshake that stalls', 'TLS, a response that stalls',
+    'an upload that is refused', 'TLS, an upload that is refused',
+    'a response that ends with its connection', 'TLS, a response that ends with its connection',
+]
+
+
+@pytest.mark.parametrize('times', [1, 2, 3])
+@pytest.mark.parametrize('how', ['while it waits', 'as the wait ends'])
+@pytest.mark.parametrize('kind', CANCELLED_KINDS)
+@in_loop
+async def test_cancellation_at_every_step(kind, how, times):
+    """Also in the iteration of the loop in which the awaited bytes come, or the time is over."""
+    def cancel(task):
+        nonlocal cancelled
+        cancelled += 1
+        task.cancel()
+
+    def on_step(number, future):
+        task = asyncio.current_task()
+        if not at <= number < at + times:
+            return
+        if how == 'while it waits' or not isinstance(future, asyncio.Future) or future.done():
+            cancel(task)
+        else:                       # before the task hears of the result, in the same iteration
+            future.add_done_callback(lambda _: cancel(task))
+
+    at, cancelled = 0, 1
+    while cancelled:
+        at, cancelled = at + 1, 0
+        async with Cancellable(kind).ready() as this:
+            task = asyncio.create_task(watched(this.run(), on_step))
+            outcome, = await asyncio.gather(task, return_exceptions=True)
+            await asyncio.sleep(0)
+            assert task.cancelling() == cancelled
+            assert task.cancelled() == (cancelled > 0), outcome
+            assert cancelled == 0 or timers_of_lowhaio() == []
+    assert at > 1
+
+
+@pytest.mark.parametrize('kind', CANCELLED_KINDS)
+@in_loop
+async def test_enclosing_timeout_is_a_time_out_at_every_step(kind):
+    def on_step(number, _):
+        if number == at:
+            limit.reschedule(-1)
+
+    at, is_over = 0, True
+    while is_over:
+        at, is_over = at + 1, False
+        async with Cancellable(kind).ready() as this:
+            try:
+                async with asyncio.timeout(None) as limit:
+                    await watched(this.run(), on_step)
+            except TimeoutError:
+                is_over = True
+            except lowhaio.HttpError:
+                assert 'stall' in kind or 'time out' in kind
+            assert limit.expired() == is_over
+            assert asyncio.current_task().cancelling() == 0
+    assert at > 1
+
+
+@pytest.mark.parametrize('at', range(1, 5))
+@in_loop
+async def test_task_group_cancels_what_it_holds(at):
+    def on_step(number, _):
+        if number == at:
+            is_there.set()
+
+    async def fail():
+        await is_there.wait()
+        raise KeyError
+
+    is_there = asyncio.Event()
+    async with Cancellable('TLS, a warm upload').ready() as this:
+        with pytest.raises(ExceptionGroup) as caught:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(fail())
+                task = group.create_task(watched(this.run(), on_step))
+        assert [type(error) for error in caught.value.exceptions] == [KeyError]
+        assert task.cancelled()
+
+
+@pytest.mark.parametrize('kind', ['a cold request', 'TLS, a cold request', 'a warm download',
+                                  'a cold request with DNS', 'a cold upload'])
+@in_loop
+async def test_request_that_is_closed_at_any_step_leaves_nothing(kind):
+    """GeneratorExit: coroutine.close throws it, and the garbage collector, when one is waiting."""
+    def on_step(number, _):
+        nonlocal is_closed
+        if number == at:
+            is_closed = True
+            raise GeneratorExit
+
+    at, is_closed = 0, True
+    while is_closed:
+        at, is_closed = at + 1, False
+        async with Cancellable(kind, Body).ready() as this:     # nothing can wait at the end
+            with contextlib.suppress(GeneratorExit):
+                await watched(this.run(), on_step)
+            gc.collect()
+            assert not is_closed or timers_of_lowhaio() == []
+    assert at > 1
+
+
+# Faults, at each stage of a request.
+
+REFUSAL = b'HTTP/1.1 413 No\r\ncontent-length: 2\r\n\r\nno'
+LARGE = 4 * 2 ** 20     # bytes, more than the kernel takes
+
+
+def get_sock_that_takes_little(*args):
+    sock = lowhaio.get_nonblocking_sock(*args)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+    return sock
+
+
+async def at_handshake(peer):
+    await peer.reader.readexactly(5)
+
+
+async def within_handshake(peer):
+    try:
+        peer.incoming.write(await peer.reader.read(65536))
+        peer.tls.do_handshake()
+    except ssl.SSLWantReadError:
+        await peer.send_wire(peer.outgoing.read()[:-100])
+
+
+async def at_request_head(peer):
+    await peer.read(1)
+
+
+async def within_a_record(peer):
+    await peer.read_to()
+    await peer.send_wire(peer.wire(OK)[:-1])
+
+
+LARGE_HEAD = {'headers': [(b'x', b'y' * LARGE)]}
+LARGE_BODY = {'method': b'POST', 'headers': [(b'content-length', b'%d' % LARGE)],
+              'body': lowhaio.streamed(bytes(LARGE))}
+GETS_413, GETS_200 = (b'413', b'no'), (b'200', b'ok')
+CLOSED = lowhaio.HttpConnectionClosedError
+# An error, its cause (None: with TLS only), and its cause with TLS
+FIN = (CLOSED, type(None), ssl.SSLEOFError)
+TLS_FIN = (CLOSED, None, ssl.SSLEOFError)
+RST = (CLOSED, ConnectionError, (ConnectionError, ssl.SSLEOFError))
+TIMEOUT = (lowhaio.HttpDataError, TimeoutError, TimeoutError)
+ABRUPT = {'close': FIN, 'reset': RST}
+USUAL = ABRUPT | {'half_close': FIN, 'stall': TIMEOUT}
+ALSO_POLITE = USUAL | {'close_politely': (CLOSED, type(None), type(None))}
+NO_TLS = {
+    'close': (lowhaio.HttpTlsError, None, ssl.SSLEOFError),
+    'half_close': (lowhaio.HttpTlsError, None, ssl.SSLEOFError),
+    'reset': (lowhaio.HttpTlsError, None, ConnectionResetError),
+    'stall': (lowhaio.HttpTlsError, None, TimeoutError),
+}
+
+FAULTS = [      # when and at what stage, what is requested, the faults and what comes of each
+    ('at the handshake', at_handshake, {},
+     NO_TLS | {'close': (lowhaio.HttpTlsError, None, (ssl.SSLEOFError, ConnectionError)),
+               'drip': NO_TLS['stall']}),
+    ('within the handshake', within_handshake, {}, NO_TLS),
+    ('within the request head', at_request_head, LARGE_HEAD, USUAL | {'close': RST}),
+    ('after a refusal within the request head', after(REFUSAL, at_request_head), LARGE_HEAD,
+     {'stall': GETS_413, 'close': GETS_413}),
+    ('after an answer within the request head', after(OK, at_request_head), LARGE_HEAD,
+     {'close': GETS_200}),
+    ('within the request body', FaultyPeer.read_to, LARGE_BODY, USUAL | {
+        'close': (CLOSED, (ConnectionError, type(None)), (ConnectionError, ssl.SSLEOFError))}),
+    ('after a refusal within the request body', after(REFUSAL), LARGE_BODY,
+     {'stall': GETS_413, 'close': GETS_413, 'reset': GETS_413}),
+    ('after an answer within the request body', after(OK), LARGE_BODY,
+     {'stall': TIMEOUT, 'close': GETS_200, 'reset': GETS_200}),
+    ('before the response', FaultyPeer.read_to, {}, ALSO_POLITE),
+    ('within a response head', after(b'HTTP/1.1 200 OK\r\ncontent-le'), {}, ALSO_POLITE),
+    ('within a body', after(HALF_A_BODY), {}, ALSO_POLITE),
+    ('within a chunk', after(HEAD_OF_CHUNKS + b'9\r\nhalf'), {}, ALSO_POLITE),
+    ('within a chunk size', after(HEAD_OF_CHUNKS + b'1'), {}, ABRUPT),
+    ('within a trailer section', after(HEAD_OF_CHUNKS + b'0\r\na: b'), {}, ABRUPT),
+    ('within a body that ends with its connection', after(UNTIL_CLOSE), {},
+     {'close_politely': (b'200', b'all'), 'reset': RST, 'stall': TIMEOUT,
+      'close': TLS_FIN, 'half_close': TLS_FIN}),
+    ('within a TLS record', within_a_record, {},
+     {'close': TLS_FIN, 'stall': (lowhaio.HttpDataError, None, TimeoutError)}),
+]
+
+
+@pytest.mark.parametrize(('stage', 'fault', 'kwargs', 'expected', 'tls', 'is_warm'), [
+    pytest.param(stage, fault, kwargs, expected, tls, is_warm,
+                 id=f'{fault} {when}{", TLS" * tls}, {"warm" if is_warm else "cold"}')
+    for when, stage, kwargs, faults in FAULTS
+    for fault, expected in faults.items()
+    for tls in (False, True) if tls or None not in expected
+    for is_warm in (False, True) if not (is_warm and 'handshake' in when)])
+@in_loop
+async def test_peer_fails(stage, fault, kwargs, expected, tls, is_warm):
+    """On a new connection, and on one that has served before."""
+    async def serve(peer):
+        if server.connections > 1:
+            await peer.serve()
+        if is_warm:
+            await after(OK)(peer)
+        send_wire = peer.send_wire
+        peer.send_wire = lambda data: (answers.append(data), send_wire(data))[1]
+        await stage(peer)
+        counted['before'] = counted['polls']
+        await getattr(peer, fault)()
+
+    answers = []
+    async with faulty(serve, tls and tls_server(), socket_timeout=0.05,
+                      get_sock=get_sock_that_takes_little) as (request, server):
+        if is_warm:
+            await get(request, server.url)
+        with few_polls() as counted:
+            if isinstance(expected[0], bytes):
+                code, _, body = await get(request, server.url, **kwargs)
+                assert (code, body) == expected
+            else:
+                text = 'a TLS handshake' if expected[0] is lowhaio.HttpTlsError else '.*'
+                with pytest.raises(expected[0], match=f'expected {text}; got') as caught:
+                    await get(request, server.url, **kwargs)
+                kinds = {expected[0]}
+                if is_warm and kinds == {CLOSED} and (tls or not answers):
+                    # Part of a TLS record is no byte yet
+                    kinds = {lowhaio.HttpStaleConnectionError} | (kinds if answers else set())
+                assert type(caught.value) in kinds
+                assert isinstance(caught.value.__cause__, expected[2 if tls else 1])
+
+        assert asyncio.current_task().cancelling() == 0
+        assert timers_of_lowhaio() == []
+        assert (await get(request, server.url))[2] == b'ok'
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize('cause', [ConnectionRefusedError, TimeoutError])
+@pytest.mark.parametrize('scheme', ['http', 'https'])
+@in_loop
+async def test_peer_fails_at_connect(cause, scheme):
+    """It refuses, or its backlog is full and it never accepts."""
+    with socket.create_server(('127.0.0.1', 0), backlog=0) as server, \
+            contextlib.ExitStack() as filling:
+        port = server.getsockname()[1]
+        for _ in range(3):
+            filling.enter_context(lowhaio.get_nonblocking_sock()).connect_ex(('127.0.0.1', port))
+        if cause is ConnectionRefusedError:
+            server.close()
+
+        with few_polls():
+            async with pool(get_ssl_context=tls_client, connect_timeout=0.05) as request:
+                with failing(lowhaio.HttpConnectionError, f'port {port}', cause):
+                    await request(b'GET', f'{scheme}://127.0.0.1:{port}/')
+
+
+@pytest.mark.parametrize('tls', [False, True])
+@in_loop
+async def test_peer_that_drips_every_byte_is_understood_and_its_connection_reused(tls):
+    """Each byte is progress, also one within a TLS record; the handshake has its time in total."""
+    async def serve(peer):
+        async def drip(data):
+            for start in range(0, len(data), size):
+                await send_wire(data[start:start + size])
+                await asyncio.sleep(pause)
+
+        send_wire, peer.send_wire = peer.send_wire, drip
+        size, pause = 20, 0
+        await peer.accept()
+        size, pause = 1, 0.01
+        await peer.serve()
+
+    async with faulty(serve, tls and tls_server(), socket_timeout=0.3) as (request, server):
+        for _ in range(2):
+            assert (await get(request, server.url))[2] == b'ok'
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize('kwargs', [LARGE_BODY, LARGE_HEAD],
+                         ids=['a large chunk', 'a large header'])
+@pytest.mark.parametrize('tls', [False, True])
+@in_loop
+async def test_slow_reader_is_not_timed_out(kwargs, tls):
+    """What the kernel takes is progress, however large the chunk it is part of."""
+    async def serve(peer):
+        await peer.accept()
+        peer.writer.get_extra_info('socket').setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        peer.reader._limit = 65536
+        received, is_answered = 0, False
+        while received < LARGE:
+            if received % 2 ** 18 < 16384 and received < LARGE * 3 / 4:
+                await asyncio.sleep(0.01)
+            received += len(await peer.read(16384))
+            if received > LARGE * 3 / 4 and not is_answered:
+                await peer.send(OK)     # early, so that the response is no part of what is timed
+                is_answered = True
+
+    async with faulty(serve, tls and tls_server(), socket_timeout=0.1,
+                      get_sock=get_sock_that_takes_little) as (request, server):
+        assert (await get(request, server.url, **kwargs))[2] == b'ok'
+
+
+@pytest.mark.parametrize('tls', [False, True])
+@in_loop
+async def test_answer_before_the_end_of_the_body_is_not_that_of_the_next_request(tls):
+    async def handler(reader, writer):
+        for number in (b'1', b'2', b'3'):
+            head = await reader.readuntil(b'\r\n\r\n')
+            writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n' + number)
+            is_answered.set()
+            await reader.readexactly(4 if head.startswith(b'POST') else 0)
+
+    async def body():
+        yield b'bod'
+        await is_answered.wait()
+        await asyncio.sleep(0.02)
+        yield b'y'
+
+    is_answered = asyncio.Event()
+    post = {'method': b'POST', 'headers': [(b'content-length', b'4')], 'body': body}
+    async with Server(handler, tls=tls_server() if tls else None) as server, \
+            pool(get_ssl_context=tls_client) as request:
+        for number, kwargs in ((b'1', post), (b'2', post), (b'3', {})):
+            assert (await get(request, server.url, **kwargs))[2] == number
+            is_answered.clear()
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize('fault', ['refuse', 'reset', 'cut off'])
+@in_loop
+async def test_error_leaves_nothing_for_the_garbage_collector(fault):
+    async def handler(reader, writer):
+        await read_request(reader)
+        if fault == 'reset':
+            await reset(reader, writer)
+
+    async with Server(handler) as server, \
+            pool(get_dns_resolver=Resolver(['127.0.0.3', '127.0.0.2'])) as request:
+        url = f'http://a.test:{server.port}/' if fault == 'refuse' else server.url
+        gc.collect()
+        gc.disable()
+        try:
+            with contextlib.suppress(lowhaio.HttpError):
+                await request(b'GET', url)
+            await asyncio.sleep(0)
+            assert not [thing for thing in gc.get_objects()
+                        if isinstance(thing, (lowhaio.HttpError, ConnectionError))]
+        finally:
+            gc.enable()
+
+
+@pytest.mark.parametrize(('is_download_bad', 'is_upload_bad'),
+                         [(False, False), (True, False), (False, True), (True, True)])
+@in_loop
+async def test_proxying_with_errors_on_both_sides(is_download_bad, is_upload_bad):
+    """A request is also made inside a request body, on the same pool."""
+    async def handler(reader, writer):
+        head = await reader.readuntil(b'\r\n\r\n')
+        if head.startswith(b'GET'):
+            writer.write(HALF_A_BODY + (b'' if is_download_bad else b' more'))
+        else:
+            await reader.readexactly(1 if is_upload_bad else 9)
+            writer.write(b'' if is_upload_bad else OK)
+
+    async def body():
+        nonlocal inner
+        _, _, inner = await request(b'GET', server.url)
+        async for chunk in inner:
+            yield chunk
+
+    inner = None
+    async with Server(handler) as server, pool() as request:
+        outcome, = await asyncio.gather(
+            get(request, server.url, b'POST', headers=[(b'content-length', b'9')], body=body),
+            return_exceptions=True)
+        if is_download_bad or is_upload_bad:
+            assert isinstance(outcome, lowhaio.HttpDataError)
+        else:
+            assert outcome[2] == b'ok'
+        await inner.aclose()
+        assert inner._connection.sock is None
+
+
+HOOKS = {       # what it is for, and the error that it comes to
+    'get_sock': (lowhaio.get_nonblocking_sock, lowhaio.HttpConnectionError),
+    'get_ssl_context': (tls_client, lowhaio.HttpTlsError),
+    'sock_pre_message': (lambda sock: None, lowhaio.HttpConnectionError),
+    'sock_post_message': (lambda sock: None, lowhaio.HttpDataError),
+    'send_header': (lowhaio.send_header_tuples_of_bytes, lowhaio.HttpDataError),
+    'send_body': (lowhaio.send_body_async_gen_bytes, lowhaio.HttpDataError),
+}
+
+
+@pytest.mark.parametrize('hook', [*HOOKS, 'send_header, then', 'send_body, then'])
+@pytest.mark.parametrize(
+    'error', [ValueError('no'), ConnectionResetError('no'), KeyboardInterrupt()], ids=repr)
+@in_loop
+async def test_hook_that_raises_closes_the_connection(hook, error):
+    """It raises first of all, or, `then`, when it has done what it is for."""
+    def fail(*args, **kwargs):
+        if is_bad:
+            raise error
+        return inner(*args, **kwargs)
+
+    async def fail_then(*args):
+        await inner(*args)
+        if is_bad:
+            raise error
+
+    name, _, then = hook.partition(', ')
+    inner, kind = HOOKS[name]
+    if not isinstance(error, Exception):
+        kind = KeyboardInterrupt
+    elif isinstance(error, OSError) and kind is lowhaio.HttpDataError:
+        kind = lowhaio.HttpConnectionClosedError
+    hooks = {'get_ssl_context': tls_client, name: fail_then if then else fail}
+    post = {'method': b'POST', 'headers': [(b'content-length', b'4')],
+            'body': lowhaio.streamed(b'body')}
+    async with Server(answering(OK), tls=tls_server()) as server, pool(**hooks) as request:
+        is_bad = True
+        with failing(kind, '') as caught:
+            await get(request, server.url, **post)
+        assert caught.value is error or caught.value.__cause__ is error
+        assert timers_of_lowhaio() == []
+        is_bad = False
+        assert (await get(request, server.url, **post))[2] == b'ok'
+
+
+@served(answering(OK), get_dns_resolver=Resolver(['127.0.0.1']))
+async def test_every_error_of_a_response_names_host_and_port(request, server):
+    for raw in (OK[:-1], b'HTTP/1.1 200 OK\r\nfoo\r\n\r\n', b'HTTP/1.1 200 OK\r\n\r\n'[:9], b'x',
+                b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n',
+                b'HTTP/1.1 200 OK\r\ncontent-length: 5x\r\n\r\n',
+                b'HTTP/1.1 200 OK\r\n' + b'a: b\r\n' * 5000):
+        server.handler = answering(raw, then='close')
+        where = rf'^a.test:{server.port} at 127.0.0.1: expected .*; got '
+        with pytest.raises(lowhaio.HttpDataError, match=where):
+            await get(request, f'http://a.test:{server.port}/')
+
+
+# Addresses: which of them a request may use.
+
+@in_loop
+async def test_changed_record_takes_a_new_connection_and_closes_the_old_one(monkeypatch):
+    monkeypatch.setattr(lowhaio, '_MIN_TTL', 0)
+    socks = Socks()
+    async with servers(answering(OK), answering(OK)) as (old, new), \
+            Dns({'a.test': ['127.0.0.1']}, ttl=0) as dns, \
+            pool(get_dns_resolver=dns.get_resolver, get_sock=socks) as request:
+        url = f'http://a.test:{old.port}/'
+        for _ in range(3):
+            await get(request, url)
+        assert (old.connections, new.connections, socks.open()) == (1, 0, [True])
+
+        dns.records['a.test'] = ['127.0.0.2']
+        await get(request, url)
+        assert (old.connections, new.connections, socks.open()) == (1, 1, [False, True])
+
+        dns.records['a.test'] = ['127.0.0.1', '127.0.0.2']
+        await get(request, url)         # it is among them
+        assert (old.connections, new.connections, socks.open()) == (1, 1, [False, True])
+
+
+@in_loop
+async def test_connection_at_an_address_withdrawn_while_in_use_is_not_kept(monkeypatch):
+    monkeypatch.setattr(lowhaio, '_MIN_TTL', 0)
+    halves, socks = Halves(), Socks()
+    resolver = Resolver(['127.0.0.1'])
+    async with servers(halves, answering(OK)) as (old, new), \
+            pool(get_dns_resolver=resolver, get_sock=socks) as request:
+        url = f'http://a.test:{old.port}/'
+        body = (await request(b'GET', url))[2]
+        resolver.answer = ['127.0.0.2']
+        await get(request, url)
+        assert (socks.open(), new.connections) == ([True, True], 1)
+        halves.go[1].set()
+        assert await lowhaio.buffered(body) == b'11'
+        assert socks.open() == [False, True]
+
+
+@in_loop
+async def test_resolver_without_expires_at_is_asked_for_every_request(monkeypatch):
+    monkeypatch.setattr(lowhaio, '_MIN_TTL', 0)
+    resolver = Resolver(['127.0.0.1'])
+    async with Server(answering(OK)) as server, pool(get_dns_resolver=resolver) as request:
+        for _ in range(3):
+            await get(request, f'http://a.test:{server.port}/')
+        assert (resolver.asked, server.connections) == (['a.test'] * 3, 1)
+    assert resolver.cleared == 1
+
+
+@in_loop
+async def test_resolver_may_give_any_iterable():
+    resolver = Resolver(lambda: iter(['127.0.0.1']))
+    async with Server(answering(OK)) as server, pool(get_dns_resolver=resolver) as request:
+        assert (await get(request, f'http://a.test:{server.port}/'))[2] == b'ok'
+
+
+@in_loop
+async def test_addresses_are_kept_until_the_first_of_them_expires(monkeypatch):
+    monkeypatch.setattr(lowhaio, '_MIN_TTL', 0)
+    loop = asyncio.get_running_loop()
+    resolver = Resolver(lambda: [Address('127.0.0.1', loop.time() + 9),
+                                 Address('127.0.0.2', loop.time() + 0.2)])
+    async with Server(answering(OK)) as server, pool(get_dns_resolver=resolver) as request:
+        url = f'http://a.test:{server.port}/'
+        end = loop.time() + 0.2
+        await get(request, url)
+        await get(request, url)
+        assert len(resolver.asked) == 1
+        await asyncio.sleep(end - loop.time() + 0.01)
+        await get(request, url)
+        assert len(resolver.asked) == 2
+
+
+@pytest.mark.parametrize('host', ['127.0.0.1', '::1'])
+@in_loop
+async def test_literal_address_skips_dns_and_ipv6_gets_its_family(host):
+    resolver, socks = Resolver([]), Socks()
+    async with Server(answering(OK), host=host) as server, \
+            pool(get_dns_resolver=resolver, get_sock=socks) as request:
+        for _ in range(2):
+            assert (await get(request, server.url))[2] == b'ok'
+        assert (server.connections, resolver.asked) == (1, [])
+        assert socks.families == [socket.AF_INET6 if ':' in host else socket.AF_INET]
+
+
+@in_loop
+async def test_next_record_is_tried_when_the_first_one_refuses():
+    socks = Socks()
+    async with Server(answering(OK), host='127.0.0.2') as server, \
+            pool(get_dns_resolver=Resolver(['127.0.0.3', '127.0.0.2']), get_sock=socks) as request:
+        assert (await get(request, f'http://a.test:{server.port}/'))[2] == b'ok'
+        assert socks.open() == [False, True]
+
+
+@in_loop
+async def test_all_refusing_addresses_are_named():
+    socks, hosts = Socks(), ['127.0.0.1', '127.0.0.2']
+    with reserved(*hosts) as port:
+        async with pool(get_dns_resolver=Resolver(hosts), get_sock=socks) as request:
+            with failing(lowhaio.HttpConnectionError,
+                         f'^a.test:{port}: expected a connection; got '
+                         f'127.0.0.1 port {port}: ConnectionRefusedError.*, '
+                         f'127.0.0.2 port {port}: ConnectionRefusedError',
+                         ConnectionRefusedError):
+                await request(b'GET', f'http://a.test:{port}/')
+            assert socks.open() == [False, False]
+
+
+@contextlib.contextmanager
+def never_answering(*hosts, port):
+    """Let connections to this port stay half open, since their backlog is full."""
+    with contextlib.ExitStack() as stack:
+        for host in hosts:
+            listener = stack.enter_context(bound(host, port))
+            listener.listen(0)
+            for _ in range(3):
+                sock = stack.enter_context(socket.socket())
+                sock.setblocking(False)
+                sock.connect_ex((host, port))
+        yield
+
+
+@pytest.mark.parametrize(('settings', 'seconds'), [({}, 30), ({'connect_timeout': 4}, 4)])
+@in_loop
+async def test_addresses_are_tried_side_by_side_until_connect_timeout(settings, seconds):
+    socks, hosts = Socks(), ['127.0.0.1', '127.0.0.2', '127.0.0.3']
+    with reserved(*hosts) as port, never_answering(*hosts, port=port):
+        async with pool(get_dns_resolver=Resolver(hosts), get_sock=socks, **settings) as request:
+            with Clock(asyncio.get_running_loop()) as clock:
+                task = asyncio.create_task(request(b'GET', f'http://a.test:{port}/'))
+                for count, wait in ((1, 0.25), (2, 0.25), (3, seconds - 0.5)):
+                    await until(lambda: len(socks) == count and clock.left())   # noqa: B023
+                    timer, = clock.left()
+                    assert timer.when() - clock.now == pytest.approx(wait)
+                    assert socks.open() == [True] * count
+                    await clock.forward(wait)
+                with failing(lowhaio.HttpConnectionError, 'got 127.0.0.1 port .*TimeoutError.*, '
+                             '127.0.0.2 port .*TimeoutError', asyncio.TimeoutError):
+                    await task
+                assert clock.left() == []
+            assert socks.open() == [False] * 3
+
+
+@in_loop
+async def test_second_address_has_the_time_that_the_first_has_left():
+    """And it has nothing to do with socket_timeout."""
+    hosts = ['127.0.0.1', '127.0.0.2']
+    with reserved(*hosts) as port, never_answering('127.0.0.2', port=port):
+        async with pool(get_dns_resolver=Resolver(hosts), connect_timeout=8,
+                        socket_timeout=1) as request:
+            with Clock(asyncio.get_running_loop()) as clock:
+                task = asyncio.create_task(request(b'GET', f'http://a.test:{port}/'))
+                await until(lambda: 8 in [timer.when() - clock.now for timer in clock.left()])
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                assert clock.left() == []
+
+
+@in_loop
+async def test_connection_that_is_there_wins_over_the_timer():
+    class Late(socket.socket):
+        def connect(self, address):
+            if not attempts:
+                attempts.append(super().connect_ex(address))
+                raise BlockingIOError
+
+    attempts = []
+    async with Server(answering(OK)) as server, pool(get_sock=Socks(Late)) as request:
+        with Clock(asyncio.get_running_loop()) as clock:
+            task = asyncio.create_task(get(request, server.url))
+            await asyncio.sleep(0)
+            await clock.forward(30)
+            assert (await task)[2] == b'ok'
+
+
+@in_loop
+async def test_next_record_of_a_real_answer_is_tried_when_the_first_refuses():
+    async with Server(answering(OK), host='127.0.0.2') as server, \
+            Dns({'a.test': ['127.0.0.3', '127.0.0.2'], 'b.test': ['127.0.0.2', '127.0.0.3']}
+                ) as dns, pool(get_dns_resolver=dns.get_resolver) as request:
+        for name in ('a.test', 'b.test'):
+            assert (await get(request, f'http://{name}:{server.port}/'))[2] == b'ok'
+
+
+@in_loop
+async def test_address_that_answers_is_reached_although_the_first_never_does():
+    with reserved('127.0.0.1', '127.0.0.2') as port, never_answering('127.0.0.1', port=port):
+        async with Server(answering(OK), host='127.0.0.2', port=port), \
+                pool(get_dns_resolver=Resolver(['127.0.0.1', '127.0.0.2']),
+                     connect_timeout=0.4) as request:
+            assert (await get(request, f'http://a.test:{port}/'))[2] == b'ok'
+
+
+@in_loop
+async def test_cancelled_while_connecting_leaves_nothing():
+    socks = Socks()
+    with reserved('127.0.0.1') as port, never_answering('127.0.0.1', port=port):
+        async with pool(get_sock=socks) as request:
+            task = asyncio.create_task(request(b'GET', f'http://127.0.0.1:{port}/'))
+            await until(lambda: socks)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert socks.open() == [False]
+
+
+@in_loop
+async def test_socket_that_cannot_be_made_is_a_connection_error():
+    def get_sock():
+        raise OSError(24, 'Too many open files')
+
+    async with pool(get_sock=get_sock) as request:
+        with failing(lowhaio.HttpConnectionError, '127.0.0.1.*Too many open files', OSError):
+            await request(b'GET', 'http://127.0.0.1:1/')
+
+
+class ConnectedAtOnce(socket.socket):
+    def connect(self, address):
+        self.setblocking(True)
+        super().connect(address)
+        self.setblocking(False)
+
+
+class ConnectedByItsError(socket.socket):
+    def connect(self, address):
+        super().connect(address)
+        raise OSError(errno.EISCONN, 'Transport endpoint is already connected')
+
+
+@pytest.mark.parametrize('kind', [ConnectedAtOnce, ConnectedByItsError])
+@in_loop
+async def test_connect_that_does_not_have_to_wait_is_understood(kind):
+    async with Server(answering(OK)) as server, pool(get_sock=Socks(kind)) as request:
+        assert (await get(request, server.url))[2] == b'ok'
+
+
+@in_loop
+async def test_dead_address_costs_a_quarter_of_a_second_once():
+    loop, socks, seconds = asyncio.get_running_loop(), Socks(), []
+    hosts = [Address(host, math.inf) for host in ('127.0.0.1', '127.0.0.2')]
+    with reserved(*hosts) as port, never_answering('127.0.0.1', port=port):
+        async with Server(answering(OK), host='127.0.0.2', port=port), \
+                pool(get_dns_resolver=Resolver(hosts), get_sock=socks,
+                     keep_alive_timeout=0) as request:
+            for _ in range(3):
+                start = loop.time()
+                assert (await get(request, f'http://a.test:{port}/'))[2] == b'ok'
+                seconds.append(loop.time() - start)
+            assert 0.2 < seconds[0] < 2
+            assert max(seconds[1:]) < 0.2
+            # The dead one is not asked again while it is the last
+            assert socks.open() == [False] * 4
+
+
+@in_loop
+async def test_slow_address_is_waited_for_side_by_side():
+    """The first one takes the connection in the end, when another has been started."""
+    class Late(socket.socket):
+        def connect(self, address):
+            if address[0] == '127.0.0.1' and asyncio.get_running_loop().time() < start + 0.4:
+                raise BlockingIOError(errno.EINPROGRESS, 'in progress')
+            super().connect(address)
+
+    start, socks = asyncio.get_running_loop().time(), Socks(Late)
+    hosts = ['127.0.0.1', '127.0.0.2']
+    with reserved(*hosts) as port, never_answering('127.0.0.2', port=port):
+        async with Server(answering(OK), port=port), \
+                pool(get_dns_resolver=Resolver(hosts), get_sock=socks) as request:
+            assert (await get(request, f'http://a.test:{port}/'))[2] == b'ok'
+            assert socks.open() == [True, False]
+
+
+@pytest.mark.parametrize('seconds', [0, 0.1, 0.35])
+@in_loop
+async def test_connecting_side_by_side_is_cancelled(seconds):
+    hosts, socks = ['127.0.0.1', '127.0.0.2'], Socks()
+    with reserved(*hosts) as port, never_answering(*hosts, port=port):
+        async with pool(get_dns_resolver=Resolver(hosts), get_sock=socks) as request:
+            task = asyncio.create_task(request(b'GET', f'http://a.test:{port}/'))
+            await asyncio.sleep(seconds)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert not any(socks.open())
+            assert timers_of_lowhaio() == []
+
+
+@in_loop
+async def test_address_that_comes_twice_is_tried_once():
+    socks = Socks()
+    with reserved('127.0.0.1') as port, never_answering('127.0.0.1', port=port):
+        async with pool(get_dns_resolver=Resolver(['127.0.0.1'] * 2), get_sock=socks,
+                        connect_timeout=0.4) as request:
+            with failing(lowhaio.HttpConnectionError, r"got 127.0.0.1 port \d+: Timeout[^,]*$",
+                         TimeoutError):
+                await request(b'GET', f'http://a.test:{port}/')
+    assert socks.open() == [False]
+
+
+@in_loop
+async def test_rotating_addresses_with_a_ttl_of_0_do_not_cost_a_connection_each():
+    async with Server(answering(OK), host='0.0.0.0') as server, \
+            Dns(ttl=0) as dns, pool(get_dns_resolver=dns.get_resolver) as request:
+        for number in range(100):
+            dns.records['a.test'] = [f'127.0.0.{number % 8 + 1}']
+            await get(request, f'http://a.test:{server.port}/')
+        assert server.connections <= 2
+        assert len(dns.queries) <= 2
+
+
 # TLS.
 
 def tls_contexts():
-    """Gives new contexts, as those of `certificates`, to be changed."""
+    """Return new contexts, as those of `certificates`, to be changed."""
     authority = trustme.CA()
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert('127.0.0.1', '::1').configure_cert(server)
@@ -4285,7 +6026,7 @@ async def test_truncated_tls_body_is_an_error(response, is_notified, is_whole):
 
 @contextlib.contextmanager
 def tls_thread(context, serve):
-    """Gives the URL of a server that calls `serve(sock)` for its one connection in a thread."""
+    """Yield the URL of a server that calls `serve(sock)` for its one connection in a thread."""
     def run():
         sock, _ = listener.accept()
         with context.wrap_socket(sock, server_side=True, suppress_ragged_eofs=False) as sock:
@@ -4587,1184 +6328,199 @@ async def test_wish_to_renegotiate_tls_is_refused(request, server):
         await request(b'GET', server.url)
 
 
-# Time: seconds without progress.
+class RefusingSessions:
+    """A handler that ends each TLS handshake that offers a session in an alert."""
 
-@pytest.mark.parametrize('before', [b'', b'HTTP/1.1 200', OK[:-1]])
-@in_loop
-async def test_receive_without_progress_times_out(before):
-    socks, loop = Socks(), asyncio.get_running_loop()
-    async with Server(answering(before)) as server, \
-            pool(socket_timeout=0.04, get_sock=socks) as request:
-        start = loop.time()
-        with failing(lowhaio.HttpDataError, r"to go on; got TimeoutError\('no bytes within 0.04 s",
-                     asyncio.TimeoutError):
-            await get(request, server.url)
-        assert 0.03 <= loop.time() - start < 2
-        assert socks.open() == [False]
+    def __init__(self):
+        self.offered = []
 
-
-@in_loop
-async def test_each_byte_received_restarts_the_time():
-    received, holding = [], Holding(OK[:-2])
-    async with Server(holding) as server, pool() as request:
-        with Clock(asyncio.get_running_loop()) as clock:
-            _, _, body = await request(b'GET', server.url)
-
-            async def read():
-                async for chunk in body:
-                    received.append(chunk)
-
-            task = asyncio.create_task(read())
-            with peer_socket(holding.streams[0][1]) as peer:
-                await asyncio.sleep(0)
-                await clock.forward(9.9)
-                peer.send(b'o')
-                await until(lambda: received)
-                await clock.forward(9.9)
-                assert not task.done()
-                await clock.forward(0.1)
-            with pytest.raises(lowhaio.HttpDataError, match='TimeoutError'):
-                await task
-            assert clock.left() == []
-
-
-@in_loop
-async def test_part_of_a_tls_record_restarts_the_time():
-    class Decrypting(socket.socket):
-        """Takes a dot for a part of a record: something came, but nothing to be given."""
-
-        def recv(self, size):
-            data = super().recv(size)
-            if data == b'.':
-                dots.append(data)
-                raise ssl.SSLWantReadError
-            return data
-
-    holding, dots = Holding(b''), []
-    async with Server(holding) as server, pool(get_sock=Socks(Decrypting)) as request:
-        with Clock(asyncio.get_running_loop()) as clock:
-            task = asyncio.create_task(get(request, server.url))
-            await until(lambda: holding.streams and any(
-                timer.when() == clock.now + 10 for timer in clock.left()))
-            with peer_socket(holding.streams[0][1]) as peer:
-                for count in (1, 2, 3):
-                    await clock.forward(9.9)
-                    peer.send(b'.')
-                    await until(lambda: len(dots) == count)     # noqa: B023
-                await clock.forward(9.9)
-                peer.send(OK)
-                assert (await task)[2] == b'ok'
-
-
-@in_loop
-async def test_time_of_the_caller_does_not_count():
-    async def body():
-        for _ in range(3):
-            yield b'END'
-            await clock.forward(50)
-
-    halves = Halves()
-    async with Server(halves) as server, pool() as request:
-        with Clock(asyncio.get_running_loop()) as clock:
-            _, _, response = await request(b'PUT', server.url, body=body,
-                                           headers=[(b'content-length', b'9')])
-            await clock.forward(50)
-            assert await anext(response) == b'1'
-            await clock.forward(50)
-            halves.go[1].set()
-            assert await anext(response) == b'1'
-
-
-@in_loop
-async def test_time_of_the_caller_does_not_count_on_a_reused_connection():
-    """Though it has a timer, from the time when it was idle."""
-    halves = Halves()
-    async with Server(halves) as server, pool() as request:
-        with Clock(asyncio.get_running_loop()) as clock:
-            _, _, body = await request(b'GET', server.url)
-            halves.go[1].set()
-            assert await lowhaio.buffered(body) == b'11'
-            halves.go[1].clear()
-            _, _, body = await request(b'GET', server.url)
-            assert await anext(body) == b'1'
-            await clock.forward(50)
-            halves.go[1].set()
-            assert await anext(body) == b'1'
-            assert server.connections == 1
-
-
-@pytest.mark.parametrize('tls', [False, True])
-@in_loop
-async def test_send_without_progress_times_out(tls):
-    async def body():
-        try:
-            while True:
-                yield b'x' * 2 ** 20
-        finally:
-            ended.append(True)
-
-    ended, loop = [], asyncio.get_running_loop()
-    handler = answering_the_head(b'', then=forget, pause=True)
-    async with Server(handler, tls=tls_server() if tls else None) as server, \
-            pool(socket_timeout=0.1, get_ssl_context=tls_client) as request:
-        start = loop.time()
-        with failing(lowhaio.HttpDataError, r"TimeoutError\('no bytes taken within 0.1 s",
-                     asyncio.TimeoutError):
-            await request(b'PUT', server.url, body=body,
-                          headers=[(b'content-length', b'9' * 15)])
-        assert 0.09 <= loop.time() - start < 5
-        assert ended == [True]
-
-
-@pytest.mark.parametrize('tls', [False, True])
-@in_loop
-async def test_send_of_a_large_chunk_without_progress_times_out_as_soon(tls):
-    """What the kernel still takes, though it does not say that it is ready, is not much."""
-    loop = asyncio.get_running_loop()
-    handler = answering_the_head(b'', then=forget, pause=True)
-    async with Server(handler, tls=tls_server() if tls else None) as server, \
-            pool(socket_timeout=0.3, get_ssl_context=tls_client) as request:
-        start, size = loop.time(), 20 * 2 ** 20
-        with failing(lowhaio.HttpDataError, 'no bytes taken within 0.3 s', asyncio.TimeoutError):
-            await request(b'PUT', server.url, body=lowhaio.streamed(bytes(size)),
-                          headers=[(b'content-length', b'%d' % size)])
-        assert loop.time() - start < 1.4
-
-
-@pytest.mark.parametrize('tls', [False, True])
-@in_loop
-async def test_peer_that_drains_slowly_all_the_time_is_no_time_out(tls):
-    """Each of its reads is much less than one TLS record."""
-    async def handler(reader, writer):
-        peer = FaultyPeer(reader, writer, tls_server() if tls else None)
+    async def __call__(self, reader, writer):
+        head = await reader.readexactly(5)
+        hello = await reader.readexactly(int.from_bytes(head[3:], 'big'))
+        self.offered.append(offers_session(hello))
+        if self.offered[-1]:
+            writer.write(b'\x15\x03\x03\0\x02\x02\x50')         # fatal, internal_error
+            return
+        reader._buffer[:0] = head + hello
+        peer = FaultyPeer(reader, writer, tls_server())
         await peer.accept()
-        await peer.read_to(b'\r\n\r\n')
-        writer.transport.pause_reading()
-        with peer_socket(writer) as sock:
-            for count in itertools.count():
-                await asyncio.sleep(0.05 if count < 20 else 0)
-                with contextlib.suppress(BlockingIOError):
-                    if not sock.recv(2000):
-                        return
-                if count == 20:
-                    await peer.send_wire(peer.wire(OK))
-
-    def get_sock():
-        sock = lowhaio.get_nonblocking_sock()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
-        return sock
-
-    async def body():
-        yield bytes(80_000)
-
-    async with Server(handler) as server, \
-            pool(socket_timeout=0.3, get_ssl_context=tls_client, get_sock=get_sock) as request:
-        with socket.socket(fileno=os.dup(server.server.sockets[0].fileno())) as listening:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
-        url = server.url.replace('http:', 'https:') if tls else server.url
-        code, _, body = await request(
-            b'PUT', url, body=body, headers=[(b'content-length', b'80000')])
-        assert code == b'200'
-        await body.aclose()
+        await peer.serve()
 
 
-@in_loop
-async def test_each_byte_sent_restarts_the_time():
-    class Slow(socket.socket):
-        def send(self, data):
-            clock.now += 9
-            return super().send(data[:1])
-
-    async with Server(Receiving(OK)) as server, pool(get_sock=Socks(Slow)) as request:
-        with Clock(asyncio.get_running_loop()) as clock:
-            assert (await get(request, server.url, b'PUT', headers=[(b'content-length', b'50')],
-                              body=lowhaio.streamed(b'x' * 47 + b'END')))[2] == b'ok'
+def offers_session(hello):
+    """Return whether a ClientHello ends in the extension pre_shared_key (RFC 8446 4.2.11)."""
+    return any(hello[at:at + 4] == b'\0\x29' + (len(hello) - at - 4).to_bytes(2, 'big')
+               for at in range(len(hello) - 3))
 
 
-@pytest.mark.parametrize('is_cancelled', [False, True])
-@in_loop
-async def test_bytes_win_over_a_timer_and_a_cancellation_over_both(is_cancelled):
-    holding = Holding(b'')
-    async with Server(holding) as server, pool() as request:
-        with Clock(asyncio.get_running_loop()) as clock:
-            task = asyncio.create_task(get(request, server.url))
-            await until(lambda: holding.streams and any(
-                timer.when() == clock.now + 10 for timer in clock.left()))
-            with peer_socket(holding.streams[0][1]) as peer:
-                peer.send(OK)
-                if is_cancelled:
-                    task.cancel()
-                await clock.forward(10)         # runs the timer before the loop looks at sockets
-            if is_cancelled:
-                with pytest.raises(asyncio.CancelledError):
-                    await task
-            else:
-                assert (await task)[2] == b'ok'
+@served(RefusingSessions, keep_alive_timeout=0)
+async def test_tls_session_that_is_refused_is_not_offered_again(request, server):
+    for _ in range(4):
+        assert (await get(request, server.url.replace('http:', 'https:')))[2] == b'ok'
+    assert server.handler.offered == [False, True, False, False, False]
 
 
-# Fairness: other tasks run although receiving or sending is always ready.
-
-@contextlib.asynccontextmanager
-async def ticking(calls):
-    """Appends a tick to `calls` at each iteration of the loop."""
-    async def tick():
-        while True:
-            calls.append('tick')
-            await asyncio.sleep(0)
-
-    task = asyncio.create_task(tick())
-    try:
-        yield
-    finally:
-        task.cancel()
+@pytest.mark.parametrize(('error', 'is_tried_again'), [
+    (ssl.SSLError(1, 'alert'), True), (ConnectionResetError(), True),
+    (ssl.SSLCertVerificationError(1, 'no'), False), (TimeoutError(), False),
+    (ValueError(), False)])
+def test_handshake_is_tried_once_more_unless_it_was_not_the_session(error, is_tried_again):
+    assert lowhaio._may_refuse_session(error) is is_tried_again
 
 
-def longest_run(calls, name):
-    """Gives how many calls of that name came without a tick between them, at the most."""
-    runs = [0]
-    for call in calls:
-        if call == 'tick':
-            runs.append(0)
-        elif call[0] == name:
-            runs[-1] += 1
-    return max(runs)
-
-
-@in_loop
-async def test_others_run_while_receiving_is_always_ready():
-    async def handler(reader, writer):
-        await read_request(reader)
-        writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n' + b'x' * 200000)
-        await reader.read()
-
-    socks = spying()
-    calls = socks.kind.calls
-    async with Server(handler) as server, pool(get_sock=socks, recv_bufsize=1000) as request:
-        body = (await request(b'GET', server.url))[2]
-        await asyncio.sleep(0.03)               # until all of it has arrived
-        async with ticking(calls):
-            assert len(await lowhaio.buffered(body)) == 200000
-    assert 8 <= longest_run(calls, 'recv') <= 16
-
-
-@pytest.mark.parametrize('chunks', [pytest.param([b'x' * 10] * 300, id='small chunks'),
-                                    pytest.param([b'x' * 30000], id='one that goes slowly')])
-@in_loop
-async def test_others_run_while_sending_is_always_ready(chunks):
-    class Slow(Spying):
-        calls = []      # noqa: RUF012
-
-        def send(self, data):
-            return super().send(data[:100])
-
-    async with Server(Receiving(OK)) as server, pool(get_sock=Socks(Slow)) as request, \
-            ticking(Slow.calls):
-        await get(request, server.url, b'PUT', body=Body(*chunks, b'END'), headers=[
-            (b'content-length', b'%d' % (sum(map(len, chunks)) + 3))])
-    assert 8 <= longest_run(Slow.calls, 'send') <= 16
-
-
-class Telling(socket.socket):
-    """Has the event loop do something in its next turn whenever bytes have been received."""
-
-    def recv(self, *args):
-        data = super().recv(*args)
-        asyncio.get_running_loop().call_soon(self.tell)
-        return data
-
-
-@pytest.mark.parametrize('is_debugging', [False, True])
-@in_loop
-async def test_request_goes_on_in_the_turn_of_the_loop_in_which_its_bytes_come(is_debugging):
-    asyncio.get_running_loop().set_debug(is_debugging)
-    socks, order = Socks(Telling), []
-    Telling.tell = staticmethod(lambda: order.append('the next turn'))
-    async with Server(answering(OK)) as server, pool(get_sock=socks) as request:
-        for _ in range(3):
-            await request(b'GET', server.url)
-            order.append('the response')
-            await asyncio.sleep(0)
-    assert order == ['the response', 'the next turn'] * 3
-
-
-# The last corners.
-
-@in_loop
-async def test_peer_that_ends_its_stream_while_the_body_waits_ends_the_sending():
-    async def then(reader, writer):
-        writer.write_eof()
-        await reader.read()
-
-    body = Body(b'x', then=wait_for_ever)
-    async with Server(answering_the_head(b'HTTP/1.1 2', then=then)) as server, pool() as request:
-        with failing(lowhaio.HttpConnectionClosedError, r'^127.0.0.1:\d+: expected a '
-                     "response; got the end of the stream after b'HTTP/1.1 2'"):
-            await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'9')])
-        assert body.is_done()
-
-
-@served(Receiving())
-async def test_content_length_without_a_body_is_refused(request, server):
-    with failing(lowhaio.HttpConnectionError, 'refused: expected a request body of 5 '
-                 'bytes, by its content-length; got one of 0', ValueError):
-        await request(b'PUT', server.url, headers=[(b'content-length', b'5')])
-
-
-class ConnectedAtOnce(socket.socket):
-    def connect(self, address):
-        self.setblocking(True)
-        super().connect(address)
-        self.setblocking(False)
-
-
-class ConnectedByItsError(socket.socket):
-    def connect(self, address):
-        super().connect(address)
-        raise OSError(errno.EISCONN, 'Transport endpoint is already connected')
-
-
-@pytest.mark.parametrize('kind', [ConnectedAtOnce, ConnectedByItsError])
-@in_loop
-async def test_connect_that_does_not_have_to_wait_is_understood(kind):
-    async with Server(answering(OK)) as server, pool(get_sock=Socks(kind)) as request:
-        assert (await get(request, server.url))[2] == b'ok'
-
-
-@in_loop
-async def test_connection_answered_early_is_watched_when_it_is_idle():
-    async def then(reader, _):
-        await reader.readexactly(1)
-        await may_close.wait()
-
-    async def body():
-        await asyncio.sleep(0.01)       # the answer comes meanwhile
-        yield b'x'
-
-    socks, may_close = Socks(), asyncio.Event()
-    async with Server(answering_the_head(OK, then=then)) as server, \
-            pool(get_sock=socks) as request:
-        await get(request, server.url, b'PUT', body=body, headers=[(b'content-length', b'1')])
-        assert socks.open() == [True]
-        may_close.set()
-        await until(lambda: socks.open() == [False])
-
-
-@pytest.mark.parametrize(('chunks', 'count', 'returned'), [
-    pytest.param([b'a', b'b'], 1, [True], id='It reads half of the body.'),
-    pytest.param([b'a'], 2, [], id='The body is too short, as it learns at once.'),
+@pytest.mark.parametrize(('answer', 'text', 'cause'), [
+    *(pytest.param(bytes([21, 3, 3, 0, 2, 2, number]), r'(?i)(alert|unrecognized).*[^?]$',
+                   ssl.SSLError, id=f'Alert {number}.') for number in (40, 70, 112)),
+    pytest.param(b'', r'does port PORT speak TLS\?$', None, id='The end of the stream.'),
 ])
 @in_loop
-async def test_hook_sends_too_few_bytes(chunks, count, returned):
-    async def send_body(logger, loop, sock, socket_timeout, body, body_args, body_kwargs):
-        given = aiter(body())
-        for _ in range(count):
-            await lowhaio.send_all(loop, sock, socket_timeout, await anext(given))
-        has_returned.append(True)
-
-    body, has_returned = Body(*chunks), []
-    async with Server(Receiving()) as server, pool(send_body=send_body) as request:
-        with failing(lowhaio.HttpDataError, 'expected 1 more bytes of the request body'):
-            await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'2')])
-        assert body.is_done()
-        assert has_returned == returned
-
-
-@in_loop
-async def test_chunk_of_items_of_4_bytes_taken_in_pieces_is_sent_whole():
-    chunk, handler = array.array('I', range(10)), Receiving(OK)
-    async with Server(handler) as server, \
-            pool(get_sock=choosy(1000, 3, 5, BlockingIOError())) as request:
-        await get(request, server.url, b'PUT', body=Body(chunk, b'END'),
-                  headers=[(b'content-length', b'43')])
-    assert await handler.content() == chunk.tobytes() + b'END'
-
-
-@served(answering(b''), socks=True)
-async def test_cancelled_while_it_waits_leaves_no_timer(request, server):
-    with Clock(asyncio.get_running_loop()) as clock:
-        task = asyncio.create_task(get(request, server.url))
-        await until(lambda: any(timer.when() == clock.now + 10 for timer in clock.left()))
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert clock.left() == []
-    assert server.socks.open() == [False]
-
-
-@served(Halves)
-async def test_reader_is_removed_while_the_caller_does_not_read_which_holds_the_peer_back(
-        request, server):
-    loop, removed = asyncio.get_running_loop(), []
-    remove_reader = loop.remove_reader
-    body_of_put = {'headers': [(b'content-length', b'3')], 'body': lowhaio.streamed(b'END')}
-    for settings in ({}, {}, body_of_put, {}):      # on a new connection, and on a used one
-        body = (await request(b'PUT', server.url, **settings))[2]
-        assert await anext(body) == b'1'
-        loop.remove_reader = lambda *args: (removed.append(args), remove_reader(*args))[1]
-        server.handler.go[1].set()
-        await until(lambda: removed)
-        assert await anext(body) == b'1'
-        assert len(removed) == 1
-        del loop.remove_reader
-        removed.clear()
-        server.handler.go[1].clear()
-    assert server.connections == 1
-
-
-@in_loop
-async def test_body_closed_as_its_bytes_arrive_is_an_error_to_its_reader():
-    holding = Holding(b'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab')
-    async with Server(holding) as server, pool() as request:
-        _, _, body = await request(b'GET', server.url)
-        assert await anext(body) == b'ab'
-        reading = asyncio.ensure_future(anext(body))
-        await asyncio.sleep(0.01)
-        holding.streams[0][1].write(b'cd')
-        body._connection._on_readable()     # as the loop would, before the reader goes on
-        await body.aclose()
-        with pytest.raises(lowhaio.HttpDataError, match='another task has closed'):
-            await reading
-
-
-@pytest.mark.parametrize('socket_timeout', [0.1, 10])
-@in_loop
-async def test_connection_that_is_idle_again_has_all_its_time_again(socket_timeout):
-    """One timer of a connection serves all its waits, whichever of them is the shorter one."""
+async def test_failed_handshake_asks_whether_the_port_speaks_tls_unless_by_an_alert(
+        answer, text, cause):
     async def handler(reader, writer):
-        with contextlib.suppress(EOFError):
-            await answering(OK)(reader, writer)
-        ended.set_result(loop.time())
+        await reader.read(1)
+        writer.write(answer)
 
-    loop = asyncio.get_running_loop()
-    ended = loop.create_future()
-    async with Server(handler) as server, \
-            pool(keep_alive_timeout=0.3, socket_timeout=socket_timeout) as request:
-        await get(request, server.url)
-        await asyncio.sleep(0.2)
-        await get(request, server.url)
-        idle_since = loop.time()
-        async with asyncio.timeout(5):
-            assert 0.29 < await ended - idle_since < 2
-        assert server.connections == 1
-
-
-def test_connection_that_is_never_closed_is_warned_of():
-    def answer():
-        peer, _ = listener.accept()
-        peer.recv(1000)
-        peer.sendall(OK)
-        return peer
-
-    async def forget():
-        request, _ = lowhaio.Pool()
-        url = f'http://127.0.0.1:{listener.getsockname()[1]}/'
-        return (await asyncio.gather(asyncio.to_thread(answer), get(request, url)))[0]
-
-    unraisable = []
-    with socket.create_server(('127.0.0.1', 0)) as listener, \
-            warnings.catch_warnings(record=True) as warned, pytest.MonkeyPatch.context() as patch:
-        warnings.simplefilter('always')
-        patch.setattr(sys, 'unraisablehook', unraisable.append)
-        with asyncio.Runner(loop_factory=new_loop) as runner:
-            peer = runner.run(forget())
-        del runner
-        gc.collect()
-        peer.close()
-    assert unraisable == []
-    assert [str(one.message) for one in warned if 'unclosed connection' in str(one.message)] == [
-        'unclosed connection to 127.0.0.1: '
-        'await the close() of its Pool before the event loop ends']
-
-
-# Faults, at each stage of a request.
-
-class FaultyPeer:
-    """A server's end of one connection, plain or TLS, that does what a good one never does.
-
-    TLS goes through memory, so that any byte of it can be held back.
-    """
-
-    def __init__(self, reader, writer, tls):
-        self.reader, self.writer = reader, writer
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = tls and tls.wrap_bio(self.incoming, self.outgoing, server_side=True)
-        self.is_accepted = not tls
-
-    async def step(self, function, *args):
-        """Return what the TLS function returns, fed until it does. What it has to say is kept."""
-        while True:
-            try:
-                return function(*args)
-            except ssl.SSLWantReadError:
-                await self.send_wire(self.outgoing.read())
-                self.incoming.write(await self.reader.readexactly(1) + self.reader._buffer)
-                self.reader._buffer.clear()
-                self.reader._maybe_resume_transport()
-
-    async def accept(self):
-        if not self.is_accepted:
-            await self.step(self.tls.do_handshake)
-            await self.send_wire(self.outgoing.read())
-            self.is_accepted = True
-
-    async def read(self, size=65536):
-        await self.accept()
-        return await (self.step(self.tls.read, size) if self.tls else self.reader.read(size))
-
-    async def read_to(self, end=b'\r\n\r\n'):
-        data = b''
-        while end not in data:
-            more = await self.read()
-            if not more:
-                raise EOFError
-            data += more
-        return data
-
-    def wire(self, data):
-        """Return the bytes that carry `data`, which have not been sent."""
-        if not self.tls:
-            return data
-        self.tls.write(data)
-        return self.outgoing.read()
-
-    async def send_wire(self, data):
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def send(self, data):
-        await self.send_wire(self.wire(data))
-
-    async def serve(self, response=OK):
-        """Answer each request in the same way."""
-        while True:
-            head = await self.read_to()
-            if b'content-length: 4\r\n' in head and not head.endswith(b'body'):
-                await self.read_to(b'body'[-1:])
-            await self.send(response)
-
-    async def close(self):
-        """End the transport alone; with TLS, without a word."""
-        self.writer.close()
-
-    async def send_end_of_tls(self):
-        with contextlib.suppress(ssl.SSLWantReadError):
-            self.tls.unwrap()
-        await self.send_wire(self.outgoing.read())
-
-    async def close_politely(self):
-        if self.tls:
-            await self.send_end_of_tls()
-        self.writer.close()
-
-    async def reset(self):
-        self.writer.get_extra_info('socket').setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
-        self.writer.transport.abort()
-
-    async def half_close(self):
-        self.writer.write_eof()
-        await self.stall()
-
-    async def drip(self):
-        """Send a TLS record in bytes, each of them long before the time is over."""
-        for byte in b'\x16\x03\x03\x40\x00' + bytes(50):
-            await self.send_wire(bytes([byte]))
-            await asyncio.sleep(0.01)
-
-    async def stall(self):
-        """Neither read nor send: the client has to end it."""
-        self.writer.transport.pause_reading()
-        await asyncio.sleep(30)
-
-
-@contextlib.asynccontextmanager
-async def faulty(serve, tls, **settings):
-    """Yield the `request` of a pool, and a server that calls `serve(peer)` for each connection.
-
-    `tls` is the SSL context of its `FaultyPeer`s, or False.
-    """
-    async def handler(reader, writer):
-        await serve(FaultyPeer(reader, writer, tls))
-
-    async with Server(handler) as server, \
-            pool(**{'get_ssl_context': tls_client} | settings) as request:
-        server.url = server.url.replace('http:', 'https:' if tls else 'http:')
-        yield request, server
+    async with Server(handler) as server, pool(get_ssl_context=tls_client) as request:
+        with failing(lowhaio.HttpTlsError, text.replace('PORT', str(server.port)), cause):
+            await request(b'GET', server.url.replace('http:', 'https:'))
 
 
 @contextlib.contextmanager
-def few_polls(most=60):
-    """Check that the loop does not spin: one that does polls 1000 times in the 50 ms here."""
-    # uvloop keeps its own count to itself
-    selector = getattr(asyncio.get_running_loop(), '_selector', types.SimpleNamespace(select=None))
-    select, counted = selector.select, collections.Counter()
+def server_that_wants_certificates():
+    """Yield (URL, client's context) of a blocking TLS server, that closes with bytes unread."""
+    context, client_context = tls_contexts()
+    context.verify_mode = ssl.CERT_REQUIRED
 
-    def counting_select(timeout=None):
-        counted['polls'] += 1
-        return select(timeout)
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = listener.accept()
+                with contextlib.suppress(OSError), sock:
+                    context.wrap_socket(sock, server_side=True).close()
 
-    selector.select = counting_select
-    try:
-        yield counted
-    finally:
-        del selector.select
-    assert counted['polls'] - counted['before'] < most
-
-
-HALF_A_BODY = b'HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf'
-HEAD_OF_CHUNKS = b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n'
-UNTIL_CLOSE = b'HTTP/1.1 200 OK\r\n\r\nall'
-REFUSAL = b'HTTP/1.1 413 No\r\ncontent-length: 2\r\n\r\nno'
-LARGE = 4 * 2 ** 20     # bytes, more than the kernel takes
-
-
-def get_sock_that_takes_little(*args):
-    sock = lowhaio.get_nonblocking_sock(*args)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-    return sock
-
-
-async def at_handshake(peer):
-    await peer.reader.readexactly(5)
-
-
-async def within_handshake(peer):
-    try:
-        peer.incoming.write(await peer.reader.read(65536))
-        peer.tls.do_handshake()
-    except ssl.SSLWantReadError:
-        await peer.send_wire(peer.outgoing.read()[:-100])
-
-
-async def at_request_head(peer):
-    await peer.read(1)
-
-
-def after(data, stage=FaultyPeer.read_to):
-    """Return the stage after that one, at which `data` has been sent."""
-    async def stage_and_send(peer):
-        await stage(peer)
-        await peer.send(data)
-
-    return stage_and_send
-
-
-async def within_a_record(peer):
-    await peer.read_to()
-    await peer.send_wire(peer.wire(OK)[:-1])
-
-
-LARGE_HEAD = {'headers': [(b'x', b'y' * LARGE)]}
-LARGE_BODY = {'method': b'POST', 'headers': [(b'content-length', b'%d' % LARGE)],
-              'body': lowhaio.streamed(bytes(LARGE))}
-GETS_413, GETS_200 = (b'413', b'no'), (b'200', b'ok')
-CLOSED = lowhaio.HttpConnectionClosedError
-# An error, its cause (None: with TLS only), and its cause with TLS
-FIN = (CLOSED, type(None), ssl.SSLEOFError)
-TLS_FIN = (CLOSED, None, ssl.SSLEOFError)
-RST = (CLOSED, ConnectionError, (ConnectionError, ssl.SSLEOFError))
-TIMEOUT = (lowhaio.HttpDataError, TimeoutError, TimeoutError)
-ABRUPT = {'close': FIN, 'reset': RST}
-USUAL = ABRUPT | {'half_close': FIN, 'stall': TIMEOUT}
-ALSO_POLITE = USUAL | {'close_politely': (CLOSED, type(None), type(None))}
-NO_TLS = {
-    'close': (lowhaio.HttpTlsError, None, ssl.SSLEOFError),
-    'half_close': (lowhaio.HttpTlsError, None, ssl.SSLEOFError),
-    'reset': (lowhaio.HttpTlsError, None, ConnectionResetError),
-    'stall': (lowhaio.HttpTlsError, None, TimeoutError),
-}
-
-FAULTS = [      # when and at what stage, what is requested, the faults and what comes of each
-    ('at the handshake', at_handshake, {},
-     NO_TLS | {'close': (lowhaio.HttpTlsError, None, (ssl.SSLEOFError, ConnectionError)),
-               'drip': NO_TLS['stall']}),
-    ('within the handshake', within_handshake, {}, NO_TLS),
-    ('within the request head', at_request_head, LARGE_HEAD, USUAL | {'close': RST}),
-    ('after a refusal within the request head', after(REFUSAL, at_request_head), LARGE_HEAD,
-     {'stall': GETS_413, 'close': GETS_413}),
-    ('after an answer within the request head', after(OK, at_request_head), LARGE_HEAD,
-     {'close': GETS_200}),
-    ('within the request body', FaultyPeer.read_to, LARGE_BODY, USUAL | {
-        'close': (CLOSED, (ConnectionError, type(None)), (ConnectionError, ssl.SSLEOFError))}),
-    ('after a refusal within the request body', after(REFUSAL), LARGE_BODY,
-     {'stall': GETS_413, 'close': GETS_413, 'reset': GETS_413}),
-    ('after an answer within the request body', after(OK), LARGE_BODY,
-     {'stall': TIMEOUT, 'close': GETS_200, 'reset': GETS_200}),
-    ('before the response', FaultyPeer.read_to, {}, ALSO_POLITE),
-    ('within a response head', after(b'HTTP/1.1 200 OK\r\ncontent-le'), {}, ALSO_POLITE),
-    ('within a body', after(HALF_A_BODY), {}, ALSO_POLITE),
-    ('within a chunk', after(HEAD_OF_CHUNKS + b'9\r\nhalf'), {}, ALSO_POLITE),
-    ('within a chunk size', after(HEAD_OF_CHUNKS + b'1'), {}, ABRUPT),
-    ('within a trailer section', after(HEAD_OF_CHUNKS + b'0\r\na: b'), {}, ABRUPT),
-    ('within a body that ends with its connection', after(UNTIL_CLOSE), {},
-     {'close_politely': (b'200', b'all'), 'reset': RST, 'stall': TIMEOUT,
-      'close': TLS_FIN, 'half_close': TLS_FIN}),
-    ('within a TLS record', within_a_record, {},
-     {'close': TLS_FIN, 'stall': (lowhaio.HttpDataError, None, TimeoutError)}),
-]
-
-
-@pytest.mark.parametrize(('stage', 'fault', 'kwargs', 'expected', 'tls', 'is_warm'), [
-    pytest.param(stage, fault, kwargs, expected, tls, is_warm,
-                 id=f'{fault} {when}{", TLS" * tls}, {"warm" if is_warm else "cold"}')
-    for when, stage, kwargs, faults in FAULTS
-    for fault, expected in faults.items()
-    for tls in (False, True) if tls or None not in expected
-    for is_warm in (False, True) if not (is_warm and 'handshake' in when)])
-@in_loop
-async def test_peer_fails(stage, fault, kwargs, expected, tls, is_warm):
-    """On a new connection, and on one that has served before."""
-    async def serve(peer):
-        if server.connections > 1:
-            await peer.serve()
-        if is_warm:
-            await after(OK)(peer)
-        send_wire = peer.send_wire
-        peer.send_wire = lambda data: (answers.append(data), send_wire(data))[1]
-        await stage(peer)
-        counted['before'] = counted['polls']
-        await getattr(peer, fault)()
-
-    answers = []
-    async with faulty(serve, tls and tls_server(), socket_timeout=0.05,
-                      get_sock=get_sock_that_takes_little) as (request, server):
-        if is_warm:
-            await get(request, server.url)
-        with few_polls() as counted:
-            if isinstance(expected[0], bytes):
-                code, _, body = await get(request, server.url, **kwargs)
-                assert (code, body) == expected
-            else:
-                text = 'a TLS handshake' if expected[0] is lowhaio.HttpTlsError else '.*'
-                with pytest.raises(expected[0], match=f'expected {text}; got') as caught:
-                    await get(request, server.url, **kwargs)
-                kinds = {expected[0]}
-                if is_warm and kinds == {CLOSED} and (tls or not answers):
-                    # Part of a TLS record is no byte yet
-                    kinds = {lowhaio.HttpStaleConnectionError} | (kinds if answers else set())
-                assert type(caught.value) in kinds
-                assert isinstance(caught.value.__cause__, expected[2 if tls else 1])
-
-        assert asyncio.current_task().cancelling() == 0
-        assert timers_of_lowhaio() == []
-        assert (await get(request, server.url))[2] == b'ok'
-        assert server.connections == 2
-
-
-@pytest.mark.parametrize('cause', [ConnectionRefusedError, TimeoutError])
-@pytest.mark.parametrize('scheme', ['http', 'https'])
-@in_loop
-async def test_peer_fails_at_connect(cause, scheme):
-    """It refuses, or its backlog is full and it never accepts."""
-    with socket.create_server(('127.0.0.1', 0), backlog=0) as server, \
-            contextlib.ExitStack() as filling:
-        port = server.getsockname()[1]
-        for _ in range(3):
-            filling.enter_context(lowhaio.get_nonblocking_sock()).connect_ex(('127.0.0.1', port))
-        if cause is ConnectionRefusedError:
-            server.close()
-
-        with few_polls():
-            async with pool(get_ssl_context=tls_client, connect_timeout=0.05) as request:
-                with failing(lowhaio.HttpConnectionError, f'port {port}', cause):
-                    await request(b'GET', f'{scheme}://127.0.0.1:{port}/')
-
-
-@pytest.mark.parametrize('tls', [False, True])
-@in_loop
-async def test_peer_that_drips_every_byte_is_understood_and_its_connection_reused(tls):
-    """Each byte is progress, also one within a TLS record; the handshake has its time in total."""
-    async def serve(peer):
-        async def drip(data):
-            for start in range(0, len(data), size):
-                await send_wire(data[start:start + size])
-                await asyncio.sleep(pause)
-
-        send_wire, peer.send_wire = peer.send_wire, drip
-        size, pause = 20, 0
-        await peer.accept()
-        size, pause = 1, 0.01
-        await peer.serve()
-
-    async with faulty(serve, tls and tls_server(), socket_timeout=0.3) as (request, server):
-        for _ in range(2):
-            assert (await get(request, server.url))[2] == b'ok'
-        assert server.connections == 1
-
-
-@pytest.mark.parametrize('kwargs', [LARGE_BODY, LARGE_HEAD],
-                         ids=['a large chunk', 'a large header'])
-@pytest.mark.parametrize('tls', [False, True])
-@in_loop
-async def test_slow_reader_is_not_timed_out(kwargs, tls):
-    """What the kernel takes is progress, however large the chunk it is part of."""
-    async def serve(peer):
-        await peer.accept()
-        peer.writer.get_extra_info('socket').setsockopt(
-            socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        peer.reader._limit = 65536
-        received, is_answered = 0, False
-        while received < LARGE:
-            if received % 2 ** 18 < 16384 and received < LARGE * 3 / 4:
-                await asyncio.sleep(0.01)
-            received += len(await peer.read(16384))
-            if received > LARGE * 3 / 4 and not is_answered:
-                await peer.send(OK)     # early, so that the response is no part of what is timed
-                is_answered = True
-
-    async with faulty(serve, tls and tls_server(), socket_timeout=0.1,
-                      get_sock=get_sock_that_takes_little) as (request, server):
-        assert (await get(request, server.url, **kwargs))[2] == b'ok'
-
-
-@pytest.mark.parametrize('tls', [False, True])
-@in_loop
-async def test_answer_before_the_end_of_the_body_is_not_that_of_the_next_request(tls):
-    async def handler(reader, writer):
-        for number in (b'1', b'2', b'3'):
-            head = await reader.readuntil(b'\r\n\r\n')
-            writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n' + number)
-            is_answered.set()
-            await reader.readexactly(4 if head.startswith(b'POST') else 0)
-
-    async def body():
-        yield b'bod'
-        await is_answered.wait()
-        await asyncio.sleep(0.02)
-        yield b'y'
-
-    is_answered = asyncio.Event()
-    post = {'method': b'POST', 'headers': [(b'content-length', b'4')], 'body': body}
-    async with Server(handler, tls=tls_server() if tls else None) as server, \
-            pool(get_ssl_context=tls_client) as request:
-        for number, kwargs in ((b'1', post), (b'2', post), (b'3', {})):
-            assert (await get(request, server.url, **kwargs))[2] == number
-            is_answered.clear()
-        assert server.connections == 1
-
-
-@pytest.mark.parametrize('fault', ['refuse', 'reset', 'cut off'])
-@in_loop
-async def test_error_leaves_nothing_for_the_garbage_collector(fault):
-    async def handler(reader, writer):
-        await read_request(reader)
-        if fault == 'reset':
-            await reset(reader, writer)
-
-    async with Server(handler) as server, \
-            pool(get_dns_resolver=Resolver(['127.0.0.3', '127.0.0.2'])) as request:
-        url = f'http://a.test:{server.port}/' if fault == 'refuse' else server.url
-        gc.collect()
-        gc.disable()
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
         try:
-            with contextlib.suppress(lowhaio.HttpError):
+            yield f'https://127.0.0.1:{listener.getsockname()[1]}/', client_context
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.mark.parametrize('size', [0, 1_000_000])
+@in_loop
+async def test_alert_that_came_before_a_send_failed_is_told(size):
+    with server_that_wants_certificates() as (url, context):
+        for _ in range(20):
+            async with pool(get_ssl_context=lambda: context) as request:
+                with pytest.raises(lowhaio.HttpError, match=r'(?i)certificate.required') as caught:
+                    await request(b'POST', url, body=lowhaio.streamed(bytes(size)),
+                                  headers=((b'content-length', b'%d' % size),))
+                assert isinstance(caught.value.__cause__, ssl.SSLError)
+
+
+@in_loop
+async def test_alert_that_came_before_the_first_send_failed_is_told():
+    def fail_when_it_has_come(sock):
+        assert select.select([sock], [], [], 5)[0]
+        raise BrokenPipeError(errno.EPIPE, 'gone')
+
+    with server_that_wants_certificates() as (url, context):
+        async with pool(get_ssl_context=lambda: context,
+                        sock_pre_message=fail_when_it_has_come) as request:
+            with failing(lowhaio.HttpConnectionError, r'(?i)certificate.required', ssl.SSLError):
                 await request(b'GET', url)
-            await asyncio.sleep(0)
-            assert not [thing for thing in gc.get_objects()
-                        if isinstance(thing, (lowhaio.HttpError, ConnectionError))]
-        finally:
-            gc.enable()
 
 
-# What comes while a connection is idle, and what comes too late.
-
-SURPLUS = b'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil'
-
-
-async def half_close_and_read(peer):
-    peer.writer.write_eof()
-    await peer.reader.read()
-
-
-def answer_in_two(size):
-    """Return what sends `size` bytes of a record, and the rest when the next request has come."""
-    async def answer(peer):
-        data = peer.wire(SURPLUS)
-        await peer.send_wire(data[:size])
-        await peer.reader.readexactly(1)
-        await peer.send_wire(data[size:])
-
-    return answer
-
-
-IDLE_FAULTS = [
-    ('it closes', FaultyPeer.close),
-    ('it closes politely', FaultyPeer.close_politely),
-    ('it resets', FaultyPeer.reset),
-    ('it half-closes', half_close_and_read),
-    ('it answers twice', lambda peer: peer.send(SURPLUS)),
-    ('it sends the TLS alert alone', FaultyPeer.send_end_of_tls),
-    ('it sends half a TLS record', answer_in_two(32)),
-    ('it sends half the header of a TLS record', answer_in_two(3)),
-]
-
-
-@pytest.mark.parametrize('does_loop_run', [True, False], ids=['loop runs', 'loop is blocked'])
-@pytest.mark.parametrize('method', [b'GET', b'POST'])
-@pytest.mark.parametrize(('fault', 'tls'), [
-    pytest.param(fault, tls, id=f'{name}, {"TLS" if tls else "plain"}')
-    for name, fault in IDLE_FAULTS for tls in (False, True) if tls or 'TLS' not in name])
-def test_next_request_succeeds_after_idle_connection(fault, tls, method, does_loop_run):
-    """The server has a loop and a thread of its own, and goes on when this loop is blocked."""
-    async def handler(reader, writer):
-        peer = FaultyPeer(reader, writer, tls and tls_server())
-        if server.connections > 1:
-            await peer.serve()
-        await after(OK)(peer)
-        await asyncio.to_thread(at_fault.wait, 5)
-        asyncio.get_running_loop().call_later(0.02, is_done.set)
-        await fault(peer)
-
-    async def serve():
-        async with server:
-            loops.put(asyncio.get_running_loop())
-            await is_over.wait()
-
-    @in_loop
-    async def client(url):
-        async with pool(get_ssl_context=tls_client) as request:
-            assert (await get(request, url))[2] == b'ok'
-            at_fault.set()
-            if does_loop_run:
-                with few_polls():
-                    while not is_done.is_set():     # noqa: ASYNC110  # of another thread
-                        await asyncio.sleep(0.005)
-            else:
-                assert is_done.wait(5)
-
-            kwargs = {} if method == b'GET' else {
-                'headers': [(b'content-length', b'4')], 'body': lowhaio.streamed(b'body')}
-            assert (await get(request, url, method, **kwargs))[2] == b'ok'
-            assert server.connections == 2
-
-    server, loops, is_over = Server(handler), queue.SimpleQueue(), asyncio.Event()
-    at_fault, is_done = threading.Event(), threading.Event()
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    loop = loops.get()
-    try:
-        client(server.url.replace('http:', 'https:' if tls else 'http:'))
-    finally:
-        at_fault.set()
-        loop.call_soon_threadsafe(is_over.set)
-        thread.join()
-
-
-@pytest.mark.parametrize('does_loop_run', [True, False], ids=['loop runs', 'loop is blocked'])
 @in_loop
-async def test_late_session_tickets_do_not_end_an_idle_connection(does_loop_run):
-    """What comes is no content: a request for a certificate, and tickets."""
-    async def serve(peer):
-        await after(OK)(peer)
-        await at_fault.wait()
-        peer.tls.verify_client_post_handshake()
-        with contextlib.suppress(ssl.SSLWantReadError):
-            peer.tls.do_handshake()
-            peer.tls.read(1)
-        data = peer.outgoing.read()
-        assert data
-        await peer.send_wire(data)
-        is_done.set()
-        await peer.serve()
-
+async def test_http2_that_was_chosen_by_alpn_is_told():
     server_context, client_context = tls_contexts()
-    server_context.verify_mode = ssl.CERT_OPTIONAL
-    client_context.post_handshake_auth = True
-    at_fault, is_done = asyncio.Event(), asyncio.Event()
-    async with faulty(serve, server_context,
-                      get_ssl_context=lambda: client_context) as (request, server):
-        assert (await get(request, server.url))[2] == b'ok'
-        at_fault.set()
-        with few_polls():
-            await is_done.wait()
-            if does_loop_run:
-                await asyncio.sleep(0.05)
-        for _ in range(2):
-            assert (await get(request, server.url))[2] == b'ok'
-        assert server.connections == 1
+    for context in (server_context, client_context):
+        context.set_alpn_protocols(['h2', 'http/1.1'])
+    async with Server(answering(OK), tls=server_context) as server, \
+            pool(get_ssl_context=lambda: client_context) as request:
+        with failing(lowhaio.HttpTlsError, 'HTTP/2 by ALPN.*context of its own.*[^?]$'):
+            await request(b'GET', server.url)
 
 
-# Cancellation, at every step.
+# Names.
 
-async def watched(coroutine, on_step):
-    """Await, and call on_step(number, future or None) at each step that is about to wait."""
-    @types.coroutine
-    def stepped():
-        step, argument, number = coroutine.send, None, 0
-        while True:
-            try:
-                waited_for = step(argument)
-            except StopIteration as stop:
-                return stop.value
-            number += 1
-            on_step(number, waited_for)
-            try:
-                step, argument = coroutine.send, (yield waited_for)
-            except BaseException as exception:
-                step, argument = coroutine.throw, exception
-
-    return await stepped()
-
-
-class Slow(Body):
-    """One that waits before its chunks, and when it is closed."""
-
-    async def __call__(self):
-        self.calls += 1
-        try:
-            for chunk in self.chunks:
-                await asyncio.sleep(0)
-                yield chunk
-        finally:
-            self.ends += 1
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-
-
-class Cancellable:
-    """A certain kind of request, and the server, DNS and pool for it."""
-
-    def __init__(self, kind, body=Slow):
-        self.kind, self.fault, self.body = kind, '', body(bytes(2 ** 18), b'end')
-
-    async def serve(self, peer):
-        if 'handshake that stalls' in self.fault:
-            return await peer.reader.read()
-        while True:
-            head = await peer.read_to()
-            if 'upload' in self.fault and 'refused' not in self.fault:
-                await asyncio.sleep(0.002)
-                await peer.read_to(b'end')
-            if 'response that stalls' in self.fault:
-                return await peer.reader.read()
-            if 'refused' in self.fault:
-                await peer.send(TOO_LARGE)
-                return await peer.stall()
-            if 'ends with its connection' in self.fault:
-                await peer.send(UNTIL_CLOSE)
-                return await peer.close_politely()
-            if b'/download' in head:
-                await peer.send(b'HTTP/1.1 103 Hints\r\n\r\n'
-                                b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n')
-                for data in (b'\r\n', b'5\r\nsome', b' \r', b'\n4\r\nmore\r\n0\r', b'\n\r\n'):
-                    await asyncio.sleep(0.001)
-                    await peer.send(data)
-            else:
-                await peer.send(OK)
-
-    @contextlib.asynccontextmanager
-    async def ready(self):
-        """Check at the end that the body is closed, and that another request succeeds."""
-        records = {'example.test': None if 'time out' in self.kind else ['127.0.0.1']}
-        async with Dns(records, seconds=0.01, tries=2) as dns, \
-                faulty(self.serve, self.kind.startswith('TLS') and tls_server(),
-                       get_dns_resolver=dns.get_resolver, get_sock=get_sock_that_takes_little,
-                       socket_timeout=0.05 if 'stalls' in self.kind else 5,
-                       ) as (self.request, self.server):
-            if 'warm' in self.kind:
-                await self.get_ok()
-            self.fault = self.kind
-            yield self
-            assert self.body.calls == self.body.ends
-            self.fault = ''
-            await self.get_ok()
-
-    async def get_ok(self):
-        assert (await get(self.request, self.server.url))[2] == b'ok'
-
-    async def run(self):
-        host = 'example.test' if 'DNS' in self.kind else '127.0.0.1'
-        path = 'download' if 'download' in self.kind else ''
-        url = self.server.url.replace('127.0.0.1', host) + path
-        kwargs = {'method': b'POST', 'headers': [(b'content-length', b'%d' % (2 ** 18 + 3))],
-                  'body': self.body} if 'upload' in self.kind else {}
-        return (await get(self.request, url, **kwargs))[2]
-
-
-CANCELLED_KINDS = [
-    'a cold request', 'a warm request', 'a warm download', 'a cold upload',
-    'a cold request with DNS', 'a DNS time out', 'a response that stalls',
-    'TLS, a cold request', 'TLS, a warm download', 'TLS, a warm upload',
-    'TLS, a handshake that stalls', 'TLS, a response that stalls',
-    'an upload that is refused', 'TLS, an upload that is refused',
-    'a response that ends with its connection', 'TLS, a response that ends with its connection',
-]
-
-
-@pytest.mark.parametrize('times', [1, 2, 3])
-@pytest.mark.parametrize('how', ['while it waits', 'as the wait ends'])
-@pytest.mark.parametrize('kind', CANCELLED_KINDS)
+@pytest.mark.parametrize(('record', 'cause', 'text'), [
+    (3, aiodnsresolver.DnsRecordDoesNotExist, 'got DnsRecordDoesNotExist'),
+    (2, aiodnsresolver.DnsError, 'got Dns'),
+    (None, aiodnsresolver.DnsTimeout, 'got DnsTimeout'),
+])
 @in_loop
-async def test_cancellation_at_every_step(kind, how, times):
-    """Also in the iteration of the loop in which the awaited bytes come, or the time is over."""
-    def cancel(task):
-        nonlocal cancelled
-        cancelled += 1
+async def test_name_that_is_not_resolved_is_a_dns_error_and_the_task_as_before(
+        record, cause, text):
+    started = []
+    async with Dns({'a.test': record}, seconds=0.02) as dns, \
+            pool(get_dns_resolver=dns.get_resolver) as request:
+        with failing(lowhaio.HttpDnsError, r'^a.test:80: expected A records; ' + text, cause):
+            await request(b'GET', 'http://a.test/', body=started.append)
+        assert started == []
+
+
+@in_loop
+async def test_answer_without_addresses_is_a_dns_error():
+    async with pool(get_dns_resolver=Resolver([])) as request:
+        with failing(lowhaio.HttpDnsError, '^a.test:80: expected A records; got none'):
+            await request(b'GET', 'http://a.test/')
+
+
+@in_loop
+async def test_name_resolved_at_the_second_try_leaves_the_task_as_before():
+    async with Server(answering(OK)) as server, Dns({'a.test': None}, seconds=0.05) as dns, \
+            pool(get_dns_resolver=dns.get_resolver) as request:
+        asyncio.get_running_loop().call_later(
+            0.03, dns.records.__setitem__, 'a.test', ['127.0.0.1'])
+        async with asyncio.timeout(5):
+            assert (await get(request, f'http://a.test:{server.port}/'))[2] == b'ok'
+        assert asyncio.current_task().cancelling() == 0
+        assert len(dns.queries) > 1
+
+
+async def swallow_and_wait():
+    await asyncio.Event().wait()
+
+
+async def swallow_and_fail():
+    raise OSError('no network')
+
+
+async def swallow_and_answer():
+    return ['127.0.0.1']
+
+
+@pytest.mark.parametrize('goes_on', [swallow_and_wait, swallow_and_fail, swallow_and_answer])
+@in_loop
+async def test_cancellation_in_the_iteration_of_a_dns_timeout_is_not_lost(goes_on):
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    class Swallowing(Resolver):
+        async def resolve(self, *_, **__):
+            loop.call_soon(task.cancel)         # how aiodnsresolver times out
+            loop.call_soon(task.cancel)         # and from outside
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return await goes_on()
+
+    async with pool(get_dns_resolver=Swallowing([])) as request:
+        with pytest.raises(asyncio.CancelledError):
+            await request(b'GET', 'http://a.test/')
+        assert task.cancelling() == 1
+        task.uncancel()
+
+
+@in_loop
+async def test_cancelled_while_resolving_leaves_nothing():
+    async with Dns({'a.test': None}) as dns, pool(get_dns_resolver=dns.get_resolver) as request:
+        task = asyncio.create_task(request(b'GET', 'http://a.test/'))
+        await until(lambda: dns.queries)
         task.cancel()
-
-    def on_step(number, future):
-        task = asyncio.current_task()
-        if not at <= number < at + times:
-            return
-        if how == 'while it waits' or not isinstance(future, asyncio.Future) or future.done():
-            cancel(task)
-        else:                       # before the task hears of the result, in the same iteration
-            future.add_done_callback(lambda _: cancel(task))
-
-    at, cancelled = 0, 1
-    while cancelled:
-        at, cancelled = at + 1, 0
-        async with Cancellable(kind).ready() as this:
-            task = asyncio.create_task(watched(this.run(), on_step))
-            outcome, = await asyncio.gather(task, return_exceptions=True)
-            await asyncio.sleep(0)
-            assert task.cancelling() == cancelled
-            assert task.cancelled() == (cancelled > 0), outcome
-            assert cancelled == 0 or timers_of_lowhaio() == []
-    assert at > 1
-
-
-@pytest.mark.parametrize('kind', CANCELLED_KINDS)
-@in_loop
-async def test_enclosing_timeout_is_a_time_out_at_every_step(kind):
-    def on_step(number, _):
-        if number == at:
-            limit.reschedule(-1)
-
-    at, is_over = 0, True
-    while is_over:
-        at, is_over = at + 1, False
-        async with Cancellable(kind).ready() as this:
-            try:
-                async with asyncio.timeout(None) as limit:
-                    await watched(this.run(), on_step)
-            except TimeoutError:
-                is_over = True
-            except lowhaio.HttpError:
-                assert 'stall' in kind or 'time out' in kind
-            assert limit.expired() == is_over
-            assert asyncio.current_task().cancelling() == 0
-    assert at > 1
-
-
-@pytest.mark.parametrize('at', range(1, 5))
-@in_loop
-async def test_task_group_cancels_what_it_holds(at):
-    def on_step(number, _):
-        if number == at:
-            is_there.set()
-
-    async def fail():
-        await is_there.wait()
-        raise KeyError
-
-    is_there = asyncio.Event()
-    async with Cancellable('TLS, a warm upload').ready() as this:
-        with pytest.raises(ExceptionGroup) as caught:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(fail())
-                task = group.create_task(watched(this.run(), on_step))
-        assert [type(error) for error in caught.value.exceptions] == [KeyError]
+        with pytest.raises(asyncio.CancelledError):
+            await task
         assert task.cancelled()
 
 
@@ -5892,338 +6648,6 @@ async def test_time_out_that_a_resolver_takes_back_itself_is_not_taken_back_twic
     assert await task == 1
 
 
-# What a caller can do to it.
-
-@pytest.mark.parametrize('kind', ['a cold request', 'TLS, a cold request', 'a warm download',
-                                  'a cold request with DNS', 'a cold upload'])
-@in_loop
-async def test_request_that_is_closed_at_any_step_leaves_nothing(kind):
-    """GeneratorExit: coroutine.close throws it, and the garbage collector, when one is waiting."""
-    def on_step(number, _):
-        nonlocal is_closed
-        if number == at:
-            is_closed = True
-            raise GeneratorExit
-
-    at, is_closed = 0, True
-    while is_closed:
-        at, is_closed = at + 1, False
-        async with Cancellable(kind, Body).ready() as this:     # nothing can wait at the end
-            with contextlib.suppress(GeneratorExit):
-                await watched(this.run(), on_step)
-            gc.collect()
-            assert not is_closed or timers_of_lowhaio() == []
-    assert at > 1
-
-
-HOOKS = {       # what it is for, and the error that it comes to
-    'get_sock': (lowhaio.get_nonblocking_sock, lowhaio.HttpConnectionError),
-    'get_ssl_context': (tls_client, lowhaio.HttpTlsError),
-    'sock_pre_message': (lambda sock: None, lowhaio.HttpConnectionError),
-    'sock_post_message': (lambda sock: None, lowhaio.HttpDataError),
-    'send_header': (lowhaio.send_header_tuples_of_bytes, lowhaio.HttpDataError),
-    'send_body': (lowhaio.send_body_async_gen_bytes, lowhaio.HttpDataError),
-}
-
-
-@pytest.mark.parametrize('hook', [*HOOKS, 'send_header, then', 'send_body, then'])
-@pytest.mark.parametrize(
-    'error', [ValueError('no'), ConnectionResetError('no'), KeyboardInterrupt()], ids=repr)
-@in_loop
-async def test_hook_that_raises_closes_the_connection(hook, error):
-    """It raises first of all, or, `then`, when it has done what it is for."""
-    def fail(*args, **kwargs):
-        if is_bad:
-            raise error
-        return inner(*args, **kwargs)
-
-    async def fail_then(*args):
-        await inner(*args)
-        if is_bad:
-            raise error
-
-    name, _, then = hook.partition(', ')
-    inner, kind = HOOKS[name]
-    if not isinstance(error, Exception):
-        kind = KeyboardInterrupt
-    elif isinstance(error, OSError) and kind is lowhaio.HttpDataError:
-        kind = lowhaio.HttpConnectionClosedError
-    hooks = {'get_ssl_context': tls_client, name: fail_then if then else fail}
-    post = {'method': b'POST', 'headers': [(b'content-length', b'4')],
-            'body': lowhaio.streamed(b'body')}
-    async with Server(answering(OK), tls=tls_server()) as server, pool(**hooks) as request:
-        is_bad = True
-        with failing(kind, '') as caught:
-            await get(request, server.url, **post)
-        assert caught.value is error or caught.value.__cause__ is error
-        assert timers_of_lowhaio() == []
-        is_bad = False
-        assert (await get(request, server.url, **post))[2] == b'ok'
-
-
-@served(answering(HALF_A_BODY), socks=True)
-async def test_body_is_dropped_in_another_thread(request, server):
-    bodies, threads = [(await request(b'GET', server.url))[2]], []
-    bodies[0]._connection.log = lambda *_: threads.append(threading.get_ident())
-    await asyncio.to_thread(bodies.clear)
-    await until(lambda: server.socks.open() == [False])
-    assert threads == [threading.get_ident()]
-
-
-@pytest.mark.parametrize('tls', [False, True])
-@pytest.mark.parametrize('is_pool_closed', [False, True])
-def test_loop_is_closed_before_the_body_is_dropped(is_pool_closed, tls):
-    async def main():
-        request, close = lowhaio.Pool(get_ssl_context=tls_client)
-        async with faulty(after(HALF_A_BODY), tls and tls_server()) as (_, server):
-            body = (await request(b'GET', server.url))[2]
-            if is_pool_closed:
-                await close()
-            return body
-
-    gc.collect()
-    before = open_descriptors()
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        body = runner.run(main())
-    del runner
-    sock = body._connection.sock
-    assert sock.fileno() != -1
-    del body
-    assert sock.fileno() == -1
-    gc.collect()
-    assert open_descriptors() == before
-
-
-@pytest.mark.parametrize(('is_download_bad', 'is_upload_bad'),
-                         [(False, False), (True, False), (False, True), (True, True)])
-@in_loop
-async def test_proxying_with_errors_on_both_sides(is_download_bad, is_upload_bad):
-    """A request is also made inside a request body, on the same pool."""
-    async def handler(reader, writer):
-        head = await reader.readuntil(b'\r\n\r\n')
-        if head.startswith(b'GET'):
-            writer.write(HALF_A_BODY + (b'' if is_download_bad else b' more'))
-        else:
-            await reader.readexactly(1 if is_upload_bad else 9)
-            writer.write(b'' if is_upload_bad else OK)
-
-    async def body():
-        nonlocal inner
-        _, _, inner = await request(b'GET', server.url)
-        async for chunk in inner:
-            yield chunk
-
-    inner = None
-    async with Server(handler) as server, pool() as request:
-        outcome, = await asyncio.gather(
-            get(request, server.url, b'POST', headers=[(b'content-length', b'9')], body=body),
-            return_exceptions=True)
-        if is_download_bad or is_upload_bad:
-            assert isinstance(outcome, lowhaio.HttpDataError)
-        else:
-            assert outcome[2] == b'ok'
-        await inner.aclose()
-        assert inner._connection.sock is None
-
-
-# Sessions and alerts of TLS, addresses side by side, chunked request bodies, and arguments.
-
-class RefusingSessions:
-    """A handler that ends each TLS handshake that offers a session in an alert."""
-
-    def __init__(self):
-        self.offered = []
-
-    async def __call__(self, reader, writer):
-        head = await reader.readexactly(5)
-        hello = await reader.readexactly(int.from_bytes(head[3:], 'big'))
-        self.offered.append(offers_session(hello))
-        if self.offered[-1]:
-            writer.write(b'\x15\x03\x03\0\x02\x02\x50')         # fatal, internal_error
-            return
-        reader._buffer[:0] = head + hello
-        peer = FaultyPeer(reader, writer, tls_server())
-        await peer.accept()
-        await peer.serve()
-
-
-def offers_session(hello):
-    """Return whether a ClientHello ends in the extension pre_shared_key (RFC 8446 4.2.11)."""
-    return any(hello[at:at + 4] == b'\0\x29' + (len(hello) - at - 4).to_bytes(2, 'big')
-               for at in range(len(hello) - 3))
-
-
-@served(RefusingSessions, keep_alive_timeout=0)
-async def test_tls_session_that_is_refused_is_not_offered_again(request, server):
-    for _ in range(4):
-        assert (await get(request, server.url.replace('http:', 'https:')))[2] == b'ok'
-    assert server.handler.offered == [False, True, False, False, False]
-
-
-@pytest.mark.parametrize(('error', 'is_tried_again'), [
-    (ssl.SSLError(1, 'alert'), True), (ConnectionResetError(), True),
-    (ssl.SSLCertVerificationError(1, 'no'), False), (TimeoutError(), False),
-    (ValueError(), False)])
-def test_handshake_is_tried_once_more_unless_it_was_not_the_session(error, is_tried_again):
-    assert lowhaio._may_refuse_session(error) is is_tried_again
-
-
-@pytest.mark.parametrize(('answer', 'text', 'cause'), [
-    *(pytest.param(bytes([21, 3, 3, 0, 2, 2, number]), r'(?i)(alert|unrecognized).*[^?]$',
-                   ssl.SSLError, id=f'Alert {number}.') for number in (40, 70, 112)),
-    pytest.param(b'', r'does port PORT speak TLS\?$', None, id='The end of the stream.'),
-])
-@in_loop
-async def test_failed_handshake_asks_whether_the_port_speaks_tls_unless_by_an_alert(
-        answer, text, cause):
-    async def handler(reader, writer):
-        await reader.read(1)
-        writer.write(answer)
-
-    async with Server(handler) as server, pool(get_ssl_context=tls_client) as request:
-        with failing(lowhaio.HttpTlsError, text.replace('PORT', str(server.port)), cause):
-            await request(b'GET', server.url.replace('http:', 'https:'))
-
-
-@contextlib.contextmanager
-def server_that_wants_certificates():
-    """Yield (URL, client's context) of a blocking TLS server, that closes with bytes unread."""
-    context, client_context = tls_contexts()
-    context.verify_mode = ssl.CERT_REQUIRED
-
-    def serve():
-        with contextlib.suppress(OSError):
-            while True:
-                sock, _ = listener.accept()
-                with contextlib.suppress(OSError), sock:
-                    context.wrap_socket(sock, server_side=True).close()
-
-    with socket.create_server(('127.0.0.1', 0)) as listener:
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield f'https://127.0.0.1:{listener.getsockname()[1]}/', client_context
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
-
-
-@pytest.mark.parametrize('size', [0, 1_000_000])
-@in_loop
-async def test_alert_that_came_before_a_send_failed_is_told(size):
-    with server_that_wants_certificates() as (url, context):
-        for _ in range(20):
-            async with pool(get_ssl_context=lambda: context) as request:
-                with pytest.raises(lowhaio.HttpError, match=r'(?i)certificate.required') as caught:
-                    await request(b'POST', url, body=lowhaio.streamed(bytes(size)),
-                                  headers=((b'content-length', b'%d' % size),))
-                assert isinstance(caught.value.__cause__, ssl.SSLError)
-
-
-@in_loop
-async def test_alert_that_came_before_the_first_send_failed_is_told():
-    def fail_when_it_has_come(sock):
-        assert select.select([sock], [], [], 5)[0]
-        raise BrokenPipeError(errno.EPIPE, 'gone')
-
-    with server_that_wants_certificates() as (url, context):
-        async with pool(get_ssl_context=lambda: context,
-                        sock_pre_message=fail_when_it_has_come) as request:
-            with failing(lowhaio.HttpConnectionError, r'(?i)certificate.required', ssl.SSLError):
-                await request(b'GET', url)
-
-
-@in_loop
-async def test_http2_that_was_chosen_by_alpn_is_told():
-    server_context, client_context = tls_contexts()
-    for context in (server_context, client_context):
-        context.set_alpn_protocols(['h2', 'http/1.1'])
-    async with Server(answering(OK), tls=server_context) as server, \
-            pool(get_ssl_context=lambda: client_context) as request:
-        with failing(lowhaio.HttpTlsError, 'HTTP/2 by ALPN.*context of its own.*[^?]$'):
-            await request(b'GET', server.url)
-
-
-def test_http2_settings_are_told_as_such():
-    frame = bytes.fromhex('000012040000000000000300000080000400010000000500ffffff')
-    error = read_response(b'GET', [frame]).error
-    assert str(error).endswith(', which is HTTP/2')
-
-
-@in_loop
-async def test_dead_address_costs_a_quarter_of_a_second_once():
-    loop, socks, seconds = asyncio.get_running_loop(), Socks(), []
-    hosts = [Address(host, math.inf) for host in ('127.0.0.1', '127.0.0.2')]
-    with reserved(*hosts) as port, never_answering('127.0.0.1', port=port):
-        async with Server(answering(OK), host='127.0.0.2', port=port), \
-                pool(get_dns_resolver=Resolver(hosts), get_sock=socks,
-                     keep_alive_timeout=0) as request:
-            for _ in range(3):
-                start = loop.time()
-                assert (await get(request, f'http://a.test:{port}/'))[2] == b'ok'
-                seconds.append(loop.time() - start)
-            assert 0.2 < seconds[0] < 2
-            assert max(seconds[1:]) < 0.2
-            # The dead one is not asked again while it is the last
-            assert socks.open() == [False] * 4
-
-
-@in_loop
-async def test_slow_address_is_waited_for_side_by_side():
-    """The first one takes the connection in the end, when another has been started."""
-    class Late(socket.socket):
-        def connect(self, address):
-            if address[0] == '127.0.0.1' and asyncio.get_running_loop().time() < start + 0.4:
-                raise BlockingIOError(errno.EINPROGRESS, 'in progress')
-            super().connect(address)
-
-    start, socks = asyncio.get_running_loop().time(), Socks(Late)
-    hosts = ['127.0.0.1', '127.0.0.2']
-    with reserved(*hosts) as port, never_answering('127.0.0.2', port=port):
-        async with Server(answering(OK), port=port), \
-                pool(get_dns_resolver=Resolver(hosts), get_sock=socks) as request:
-            assert (await get(request, f'http://a.test:{port}/'))[2] == b'ok'
-            assert socks.open() == [True, False]
-
-
-@pytest.mark.parametrize('seconds', [0, 0.1, 0.35])
-@in_loop
-async def test_connecting_side_by_side_is_cancelled(seconds):
-    hosts, socks = ['127.0.0.1', '127.0.0.2'], Socks()
-    with reserved(*hosts) as port, never_answering(*hosts, port=port):
-        async with pool(get_dns_resolver=Resolver(hosts), get_sock=socks) as request:
-            task = asyncio.create_task(request(b'GET', f'http://a.test:{port}/'))
-            await asyncio.sleep(seconds)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            assert not any(socks.open())
-            assert timers_of_lowhaio() == []
-
-
-@in_loop
-async def test_address_that_comes_twice_is_tried_once():
-    socks = Socks()
-    with reserved('127.0.0.1') as port, never_answering('127.0.0.1', port=port):
-        async with pool(get_dns_resolver=Resolver(['127.0.0.1'] * 2), get_sock=socks,
-                        connect_timeout=0.4) as request:
-            with failing(lowhaio.HttpConnectionError, r"got 127.0.0.1 port \d+: Timeout[^,]*$",
-                         TimeoutError):
-                await request(b'GET', f'http://a.test:{port}/')
-    assert socks.open() == [False]
-
-
-@in_loop
-async def test_rotating_addresses_with_a_ttl_of_0_do_not_cost_a_connection_each():
-    async with Server(answering(OK), host='0.0.0.0') as server, \
-            Dns(ttl=0) as dns, pool(get_dns_resolver=dns.get_resolver) as request:
-        for number in range(100):
-            dns.records['a.test'] = [f'127.0.0.{number % 8 + 1}']
-            await get(request, f'http://a.test:{server.port}/')
-        assert server.connections <= 2
-        assert len(dns.queries) <= 2
-
-
 @served(answering(OK), records={'a.test': ['127.0.0.1']})
 async def test_name_with_a_trailing_dot_is_resolved_by_a_real_resolver(request, server):
     assert (await get(request, f'http://a.test.:{server.port}/'))[2] == b'ok'
@@ -6257,216 +6681,6 @@ async def test_innermost_cause_is_told():
     async with pool(get_dns_resolver=Resolver(answer)) as request:
         with failing(lowhaio.HttpDnsError, r'DnsTimeout\(\), because of ConnectionRefusedError'):
             await request(b'GET', 'http://a.test/')
-
-
-@pytest.mark.parametrize(('uses', 'answer', 'kind'), [
-    pytest.param(1, b'', lowhaio.HttpStaleConnectionError, id='Reused, without a byte.'),
-    pytest.param(1, b'HTTP/1.1 100 Continue\r\n\r\n', lowhaio.HttpConnectionClosedError,
-                 id='Reused, after an interim response.'),
-    pytest.param(1, b'HTTP', lowhaio.HttpConnectionClosedError, id='Reused, within a response.'),
-    pytest.param(0, b'', lowhaio.HttpConnectionClosedError, id='New, without a byte.'),
-])
-@in_loop
-async def test_reused_connection_that_is_closed_without_a_byte_of_an_answer_is_stale(
-        uses, answer, kind):
-    async with Server(answering(*[OK] * uses, answer, then='close')) as server, pool() as request:
-        for _ in range(uses):
-            await get(request, server.url)
-        text = rf'^127.0.0.1:{server.port}: expected a response; got the end'
-        with failing(kind, text) as caught:
-            await request(b'GET', server.url)
-        assert ('idle before' in str(caught.value)) == (kind is lowhaio.HttpStaleConnectionError)
-        assert server.connections == 1
-
-
-@served(answering(OK), connect_timeout=0.1)
-async def test_connection_keeps_no_context_of_the_request_that_opened_it(request, server):
-    class State:
-        pass
-
-    variable = contextvars.ContextVar('variable')
-
-    async def handle():
-        variable.set(State())
-        await get(request, server.url)
-        return weakref.ref(variable.get())
-
-    states = [await asyncio.create_task(handle()) for _ in range(3)]
-    await asyncio.sleep(0.2)            # a cancelled timer of connecting keeps it until then
-    gc.collect()
-    assert [state() for state in states] == [None] * 3
-    assert server.connections == 1
-
-
-@pytest.mark.filterwarnings('ignore:.*multi-threaded:DeprecationWarning')
-@pytest.mark.parametrize('tls', [False, True])
-@served(Halves, socket_timeout=5)
-async def test_child_that_drops_what_it_inherited_leaves_the_connection_alone(
-        request, server, tls):
-    body = (await request(b'GET', server.url))[2]
-    child = os.fork()
-    if child == 0:
-        del body
-        gc.collect()
-        os._exit(0)
-    await asyncio.to_thread(os.waitpid, child, 0)
-    server.handler.go[1].set()
-    start = time.monotonic()
-    assert await lowhaio.buffered(body) == b'11'
-    assert time.monotonic() - start < 2
-
-
-@served(Halves)
-async def test_what_a_child_inherits_is_closed_and_nothing_else(request, server):
-    """The loop's selector is the parent's too."""
-    loop, removed = asyncio.get_running_loop(), []
-    body = (await request(b'GET', server.url))[2]
-    connection = body._connection
-    connection.process = 0
-    remove_reader, loop.remove_reader = loop.remove_reader, removed.append
-    await body.aclose()
-    loop.remove_reader = remove_reader
-    assert (connection.sock, removed) == (None, [])
-    connection.stop_reading()       # which the parent's own connection does
-    connection._timer.cancel()
-
-
-@in_loop
-async def test_error_of_a_hook_that_says_what_it_wants_passes_as_it_is():
-    class Mine(lowhaio.HttpDataError):
-        def __init__(self, number, text):
-            super().__init__(f'{number} {text}')
-
-    def fail(sock):
-        raise error
-
-    error = Mine(5, 'not today')
-    async with Server(answering(OK)) as server, pool(sock_post_message=fail) as request:
-        with failing(Mine, '^5 not today$') as caught:
-            await request(b'GET', server.url)
-        assert caught.value is error
-
-
-IN_CHUNKS = ((b'transfer-encoding', b'chunked'),)
-NO_CHUNKS = 'expected chunks of the request body, by its transfer-encoding; .*lowhaio-chunked'
-NO_LAST_CHUNK = 'expected a last chunk of the request body.*got its end'
-MORE_CHUNKS = 'expected nothing after the last chunk'
-
-
-@pytest.mark.parametrize(('chunks', 'text', 'sent'), [
-    ((b'line 0\n',), NO_CHUNKS, b''),
-    ((b'5\r\nhello\r\n', b'6\r\nhello\r\n'), NO_CHUNKS, b'5\r\nhello\r\n'),
-    ((b'5\r\nhello\r\n',), NO_LAST_CHUNK, b'5\r\nhello\r\n'),
-    ((), NO_LAST_CHUNK, b''),
-    ((b'0\r\n\r\n', b'5\r\nhello\r\n'), MORE_CHUNKS, b'0\r\n\r\n'),
-    ((b'0\r\n\r\nGET / HTTP/1.1\r\n\r\n',), MORE_CHUNKS, b''),
-])
-@served(Receiving)
-async def test_request_body_is_held_against_the_chunked_coding(
-        request, server, chunks, text, sent):
-    with failing(lowhaio.HttpDataError, text):
-        await request(b'POST', server.url, body=Chunks, body_args=chunks, headers=IN_CHUNKS)
-    assert await server.handler.content() == sent
-
-
-@pytest.mark.parametrize('pieces', [
-    (b'5\r\nhello\r\n0\r\n\r\n',), (b'5', b'\r\nhe', b'llo\r', b'\n0\r\na: b\r\n', b'\r\n'),
-    (memoryview(b'5;a=b\r\nhello\r\n'), bytearray(b'0\r\n\r\n'))])
-@served(Receiving)
-async def test_chunked_request_body_is_sent_as_it_is(request, server, pieces):
-    task = asyncio.ensure_future(request(
-        b'POST', server.url, body=Chunks, body_args=pieces, headers=IN_CHUNKS))
-    content = b'\r\n\r\n' + b''.join(pieces)
-    await until(lambda: server.handler.received.endswith(content))
-    task.cancel()
-    await asyncio.wait([task])
-
-
-@pytest.mark.parametrize(('content', 'expected'), [
-    (b'', 'a last chunk'), (b'hello', 'chunks'), (b'0\r\n\r\nmore', 'nothing after the last'),
-    (b'5\r\nhello\r\n', 'a last chunk')])
-@in_loop
-async def test_streamed_that_is_not_chunked_is_refused(content, expected):
-    socks = Socks()
-    async with pool(get_sock=socks) as request:
-        text = f'refused: expected {expected}.* of the request body, by its transfer-encoding'
-        with failing(lowhaio.HttpConnectionError, text, ValueError):
-            await request(b'POST', 'http://127.0.0.1/', body=lowhaio.streamed(content),
-                          headers=IN_CHUNKS)
-        assert socks == []
-
-
-@in_loop
-async def test_content_that_a_send_body_makes_of_its_own_is_not_refused():
-    async def send_body(logger, loop, sock, socket_timeout, body, body_args, body_kwargs):
-        await lowhaio.send_all(loop, sock, socket_timeout, b'own')
-
-    length = ((b'content-length', b'3'),)
-    async with Server(answering(OK)) as server, pool(send_body=send_body) as request:
-        assert (await get(request, server.url, b'POST', headers=length))[2] == b'ok'
-
-
-@pytest.mark.parametrize(('name', 'value', 'text'), [
-    ('connect_timeout', None, r"seconds, from 0 up; no limit is float\('inf'\); got None"),
-    ('socket_timeout', '5', "seconds, from 0 up"), ('keep_alive_timeout', -1, 'got -1'),
-    ('socket_timeout', float('nan'), 'got nan'), ('recv_bufsize', 0, 'bytes, an int from 1 up'),
-    ('max_header_length', 1.5, 'bytes, an int from 1 up'),
-    ('get_ssl_context', ssl, 'something that can be called'), ('get_sock', None, 'got None')])
-@in_loop
-async def test_pool_refuses_what_it_cannot_work_with(name, value, text):
-    with pytest.raises(ValueError, match=f'expected {name} as .*{text}'):
-        lowhaio.Pool(**{name: value})
-
-
-@served(answering(OK), connect_timeout=math.inf, socket_timeout=math.inf,
-        keep_alive_timeout=math.inf)
-async def test_no_limit_on_a_time_is_infinity(request, server):
-    for _ in range(2):
-        assert (await get(request, server.url))[2] == b'ok'
-    assert server.connections == 1
-
-
-def test_pool_outside_of_a_loop_says_so():
-    with pytest.raises(RuntimeError, match=r'Pool\(\) to be called in a running event loop'):
-        lowhaio.Pool()
-
-
-@pytest.mark.parametrize('swallowed', [False, True])
-@in_loop
-async def test_cancellation_keeps_its_arguments(swallowed):
-    """Also one that falls together with a time-out of the resolver, which swallows it."""
-    class Cancelled(Resolver):
-        async def resolve(self, *_, **__):
-            asyncio.get_running_loop().call_soon(cancel, asyncio.current_task())
-            try:
-                await asyncio.sleep(10)
-            except asyncio.CancelledError:
-                if not swallowed:
-                    raise
-            return self.answer
-
-    def cancel(task):
-        task.cancel('by its scope')
-        if swallowed:
-            task.cancel()
-
-    async with pool(get_dns_resolver=Cancelled(['127.0.0.1'])) as request:
-        task = asyncio.create_task(request(b'GET', 'http://a.test:1/'))
-        with pytest.raises(asyncio.CancelledError) as caught:
-            await task
-        assert caught.value.args == ('by its scope',)
-
-
-@served(answering(OK), get_dns_resolver=Resolver(['127.0.0.1']))
-async def test_every_error_of_a_response_names_host_and_port(request, server):
-    for raw in (OK[:-1], b'HTTP/1.1 200 OK\r\nfoo\r\n\r\n', b'HTTP/1.1 200 OK\r\n\r\n'[:9], b'x',
-                b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n',
-                b'HTTP/1.1 200 OK\r\ncontent-length: 5x\r\n\r\n',
-                b'HTTP/1.1 200 OK\r\n' + b'a: b\r\n' * 5000):
-        server.handler = answering(raw, then='close')
-        where = rf'^a.test:{server.port} at 127.0.0.1: expected .*; got '
-        with pytest.raises(lowhaio.HttpDataError, match=where):
-            await get(request, f'http://a.test:{server.port}/')
 
 
 # Servers in processes of their own. Each is this file run as
@@ -6929,10 +7143,44 @@ async def test_no_answer_is_given_to_the_wrong_request(load_urls, show, count):
          + ', '.join(f'{number} {kind.__name__}' for kind, number in errors.items()))
 
 
-# Bodies of any size in little memory. Each direction and framing in a process of its own, that has
-# moved some before.
+@pytest.mark.parametrize('old', ['goes on', 'goes away'])
+@in_loop
+async def test_requests_follow_changing_records(show, old):
+    loop, answers = asyncio.get_running_loop(), []
 
-MB = 2 ** 20
+    async def ask(request, url):
+        asked_at = loop.time()
+        try:
+            answers.append((asked_at, (await get(request, url))[2]))
+        except lowhaio.HttpError as error:
+            answers.append((asked_at, error))
+
+    head = b'HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n'
+    async with Dns({'example.test': ['127.0.0.1']}, ttl=1) as dns, \
+            servers(answering(head + b'old'), answering(head + b'new')) as (former, new), \
+            pool(get_dns_resolver=dns.get_resolver) as request, asyncio.TaskGroup() as asked:
+        started = loop.time()
+        for number in range(400):       # 200 a second
+            if number == 60:
+                changed = loop.time()
+                dns.records['example.test'] = ['127.0.0.2']
+                if old == 'goes away':
+                    await former.__aexit__()
+            asked.create_task(ask(request, f'http://example.test:{new.port}/'))
+            await asyncio.sleep(started + (number + 1) / 200 - loop.time())
+        assert not former.tasks
+
+    errors = [body for _, body in answers if isinstance(body, lowhaio.HttpError)]
+    switched = max(asked_at for asked_at, body in answers if body != b'new') - changed
+    assert len(answers) == 400
+    assert {body for _, body in answers} - set(errors) == {b'old', b'new'}
+    assert not errors if old == 'goes on' else errors
+    assert all(type(error) in (lowhaio.HttpConnectionError, lowhaio.HttpConnectionClosedError)
+               for error in errors)
+    assert -0.3 < switched < 1.3        # a time to live of 1 s
+    show('records with a time to live of 1 s change under 200 requests a second, '
+         f'the old address {old}: '
+         f'{len(errors)} errors, all traffic at the new address after {max(switched, 0):.2f} s')
 
 
 @pytest.mark.parametrize('size', [64 * MB, slow(1024 * MB)], ids=lambda size: f'{size // MB}MB')
@@ -6949,18 +7197,6 @@ def test_big_body_takes_little_memory(processes, load_urls, show, direction, fra
     show(f'{size // MB} MB {direction}, {framing}{", TLS" if tls else ""}: '
          f'{added / MB:.2f} MB of memory added, {seconds:.2f} s, {cpu:.2f} s of CPU')
     assert added < 2 * MB
-
-
-def upload(size, count, is_chunked=False):
-    """Return the arguments of `request` for a body of so many pieces of this size."""
-    async def content():
-        for _ in range(count):
-            yield b'%x\r\n%b\r\n' % (size, bytes(size)) if is_chunked else bytes(size)
-        if is_chunked:
-            yield b'0\r\n\r\n'
-
-    length = (b'content-length', b'%d' % (size * count))
-    return {'headers': IN_CHUNKS if is_chunked else [length], 'body': content}
 
 
 def move(direction, framing, url, size, authority):
@@ -6993,221 +7229,6 @@ def move(direction, framing, url, size, authority):
             print(peak() - before, time.monotonic() - started, time.process_time() - cpu)
 
     runner_of(new_loop)(main())
-
-
-# Fairness: a transfer that is always ready leaves the others their turns. What reads the bodies is
-# slow on purpose, so that the server is always ahead.
-
-async def tick_beside(work, gaps):
-    """Do the work beside a task that wants its turn every millisecond.
-
-    `gaps` gets the CPU time of the thread between the turns. By the clock, the turns of other
-    programs would count too.
-    """
-    def measure():
-        nonlocal last
-        last, before = time.thread_time(), last
-        gaps.append(last - before)
-
-    async def tick():
-        while True:
-            await asyncio.sleep(0.001)
-            measure()
-
-    last = time.thread_time()
-    task = asyncio.create_task(tick())
-    await asyncio.sleep(0)
-    await work()
-    measure()
-    task.cancel()
-    await asyncio.wait([task])
-
-
-def check_turns(show, work):
-    """Check the turns beside the work, again if a busy machine disturbed even CPU time."""
-    for _ in range(3):
-        gaps = []
-        in_loop(tick_beside)(work, gaps)
-        if max(gaps) < 0.02:
-            break
-    assert sum(gaps) > 0.04, 'too little work to tell'
-    assert max(gaps) < 0.02
-    show(f'{len(gaps)} turns of a 1 ms ticker in {sum(gaps):.2f} s of CPU, '
-         f'the longest wait {max(gaps) * 1000:.1f} ms')
-
-
-@pytest.mark.parametrize('tls', [False, True], ids=['plain', 'tls'])
-@pytest.mark.parametrize(('method', 'path', 'sent'), [
-    pytest.param(b'GET', f'length/{128 * MB}', {}, id='download'),
-    pytest.param(b'GET', f'chunked/{128 * MB}/100000', {}, id='download in chunks'),
-    pytest.param(b'GET', 'chunked/300000/1', {}, id='download in chunks of one byte'),
-    pytest.param(b'POST', 'sink', upload(1, 200_000), id='upload in pieces of one byte'),
-])
-def test_transfer_that_is_always_ready_leaves_others_their_turns(
-        processes, load_urls, show, method, path, sent, tls):
-    async def transfer():
-        async with pool(get_ssl_context=lambda: processes.client_context) as request:
-            _, _, body = await request(method, load_urls[tls] + path, **sent)
-            async for chunk in body:
-                if len(chunk) > 1:
-                    hashlib.sha256(chunk)
-
-    check_turns(show, transfer)
-
-
-def test_socket_that_always_takes_more_leaves_others_their_turns(show):
-    class Willing(socket.socket):
-        def send(self, data):
-            return 1
-
-    async def send():
-        one, other = socket.socketpair()
-        with Willing(fileno=one.detach()) as sock, other:
-            sock.setblocking(False)
-            await lowhaio.send_all(asyncio.get_running_loop(), sock, 1, bytes(400_000))
-
-    check_turns(show, send)
-
-
-class AlwaysReady:
-    """A socket that after its first send and its first bytes would never block again."""
-
-    turns = ()      # how many times it was called, in each turn of the loop
-    is_begun = has_answer = False
-
-    def send(self, data):
-        self.turns[-1] += 1
-        if self.is_begun:
-            return min(len(data), 16384)
-        self.is_begun = True
-        return super().send(data)
-
-    def recv(self, size, *args):
-        if type(self).has_answer and size > 1:
-            self.turns[-1] += 1
-            return bytes(size)
-        data = super().recv(size, *args)
-        type(self).has_answer = size > 1
-        return data
-
-
-@pytest.mark.parametrize('size', [0, 1, 16384, 16385, 65536, 150_000, 1_000_000])
-@pytest.mark.parametrize('tls', [False, True], ids=['plain', 'TLS'])
-@in_loop
-async def test_at_most_16_sends_or_receives_in_one_turn(tls, size, monkeypatch):
-    loop, turns, count = asyncio.get_running_loop(), [0], 100 if size else 10_000
-    head = b'HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n' % (100 * 16384)
-
-    def always_ready(kind):
-        return type('AlwaysReady', (AlwaysReady, kind), {'turns': turns})
-
-    def tick():
-        turns.append(0)
-        timer[0] = loop.call_soon(tick)
-
-    monkeypatch.setattr(tls_client(), 'sslsocket_class', always_ready(ssl.SSLSocket))
-    get_sock = Socks(socket.socket if tls else always_ready(socket.socket))
-    timer = [loop.call_soon(tick)]
-    async with Server(answering_the_head(head, then=forget),
-                      tls=tls_server() if tls else None) as server, \
-            pool(get_sock=get_sock, get_ssl_context=tls_client, recv_bufsize=16384) as request:
-        _, _, body = await request(b'POST', server.url, **upload(size, count))
-        sent = sum(turns)
-        assert sent >= 1 + count * -(-size // 16384)
-        assert max(turns) <= 16
-        assert len(await lowhaio.buffered(body)) == 100 * 16384
-        assert sum(turns) >= sent + 100
-        assert max(turns) <= 16
-        assert sum(turns) > 4 * sum(turn > 0 for turn in turns), 'more turns than are asked for'
-    timer[0].cancel()
-
-
-@contextlib.contextmanager
-def cpu_limit(seconds):
-    started = time.process_time()
-    yield
-    assert time.process_time() - started < seconds
-
-
-def test_many_small_chunks_are_decoded_in_linear_time():
-    def chunks():
-        raw = b'1\r\nx\r\n' * 300_000 + b'0\r\n\r\nrest'
-        assert (yield from lowhaio._decode_chunked(raw, 16384)) == b'rest'
-
-    with cpu_limit(3):          # 0.2 s; if each chunk copied the rest, 15 s
-        assert sum(map(len, chunks())) == 300_000
-
-
-@pytest.mark.parametrize('raw', [b'a: b%b\r', b'a: b\r\n%b\r', b'a: b%b\r\n c\r'])
-def test_long_folded_lines_are_unfolded_in_linear_time(raw):
-    with cpu_limit(0.5):        # 1 ms; if each space began a search, 5 s
-        with pytest.raises(lowhaio.HttpDataError):
-            lowhaio._parse_fields(raw % (b' ' * 100_000))
-
-
-EMPTY_HEAD = b'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n'
-CHUNKED_HEAD = b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n'
-
-
-@pytest.mark.parametrize(('raw', 'step'), [
-    pytest.param(EMPTY_HEAD + b'a: %b\r\n\r\n' % (b'b' * 16000), 1, id='a field line'),
-    pytest.param(EMPTY_HEAD + b'a: b\r\n' * 2600 + b'\r\n', 1, id='many field lines'),
-    pytest.param(CHUNKED_HEAD + b'0' + b' ' * 16000 + b'\r\n\r\n', 1, id='spaces after a size'),
-    pytest.param(CHUNKED_HEAD + b'0;' + b'a' * 16000 + b'\r\n\r\n', 1, id='a chunk extension'),
-    pytest.param(CHUNKED_HEAD + b'0\r\n' + b'a: b\r\n' * 2600 + b'\r\n', 1, id='trailers'),
-    pytest.param(EMPTY_HEAD + b'a:b\r\n' * 200_000 + b'\r\n', 2 ** 20, id='very many, at once'),
-])
-def test_response_takes_linear_time(raw, step):
-    with cpu_limit(1.5):        # 0.3 s; if each byte had all read again, 3 s
-        came = read_response(b'GET', cut_at(raw, range(0, len(raw), step)), 2 ** 20)
-    assert (came.error, came.content) == (None, b'')
-    assert len(came.gives.headers) == raw.partition(b'\r\n\r\n')[0].count(b'\r\n')
-
-
-@served(answering(OK))
-async def test_long_urls_fields_and_heads_are_not_cached(request, server):
-    caches = (lowhaio._parse_url, lowhaio._lower_token, lowhaio._parse_head,
-              lowhaio._parse_field_line)
-    for size, cached in ((5000, [0, 1, 0, 0]), (10, [1, 2, 1, 1])):     # the name "a" is cached
-        server.handler = answering(
-            b'HTTP/1.1 200 OK\r\na: %b\r\n\r\n' % (b'x' * size), then='close')
-        for cache in caches:
-            cache.cache_clear()
-        await get(request, f'{server.url}?{"x" * size}', headers=((b'y' * size, b''),))
-        assert [cache.cache_info().currsize for cache in caches] == cached
-
-
-async def pausing(body):
-    """Return a task that waits for a chunk, to let others run, though the chunk is there."""
-    for _ in range(lowhaio._MAX_TURN):
-        await anext(body)
-    task = asyncio.create_task(body.__anext__())
-    if not EAGER:
-        await asyncio.sleep(0)
-    assert not task.done()
-    return task
-
-
-@served(answering(CHUNKED_HEAD + b'1\r\nx\r\n' * 300 + b'0\r\n\r\n'))
-async def test_cancellation_while_others_have_their_turn_closes_what_is_not_at_its_end(
-        request, server):
-    _, _, body = await request(b'GET', server.url)
-    task, descriptors = await pausing(body), len(open_descriptors())
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert len(open_descriptors()) < descriptors
-    assert len(await lowhaio.buffered(body)) == 300 - lowhaio._MAX_TURN
-
-    _, _, body = await request(b'GET', server.url)
-    assert server.connections == 2
-    task = await pausing(body)
-    assert len(await lowhaio.buffered(body)) == 300 - lowhaio._MAX_TURN
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await get(request, server.url)
-    assert server.connections == 2
 
 
 # Event loops that nobody here wrote. Each runs a probe of all that lowhaio asks of a loop, in a
@@ -7306,48 +7327,6 @@ async def probe_client(plain, tls):
                 *(get(request, f'{plain}length/2') for _ in range(150)))
             assert [body for _, _, body in answers] == [bytes(2)] * 150
         print('closed while idle, 150 at once')
-
-
-# Records that change under load.
-
-@pytest.mark.parametrize('old', ['goes on', 'goes away'])
-@in_loop
-async def test_requests_follow_changing_records(show, old):
-    loop, answers = asyncio.get_running_loop(), []
-
-    async def ask(request, url):
-        asked_at = loop.time()
-        try:
-            answers.append((asked_at, (await get(request, url))[2]))
-        except lowhaio.HttpError as error:
-            answers.append((asked_at, error))
-
-    head = b'HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n'
-    async with Dns({'example.test': ['127.0.0.1']}, ttl=1) as dns, \
-            servers(answering(head + b'old'), answering(head + b'new')) as (former, new), \
-            pool(get_dns_resolver=dns.get_resolver) as request, asyncio.TaskGroup() as asked:
-        started = loop.time()
-        for number in range(400):       # 200 a second
-            if number == 60:
-                changed = loop.time()
-                dns.records['example.test'] = ['127.0.0.2']
-                if old == 'goes away':
-                    await former.__aexit__()
-            asked.create_task(ask(request, f'http://example.test:{new.port}/'))
-            await asyncio.sleep(started + (number + 1) / 200 - loop.time())
-        assert not former.tasks
-
-    errors = [body for _, body in answers if isinstance(body, lowhaio.HttpError)]
-    switched = max(asked_at for asked_at, body in answers if body != b'new') - changed
-    assert len(answers) == 400
-    assert {body for _, body in answers} - set(errors) == {b'old', b'new'}
-    assert not errors if old == 'goes on' else errors
-    assert all(type(error) in (lowhaio.HttpConnectionError, lowhaio.HttpConnectionClosedError)
-               for error in errors)
-    assert -0.3 < switched < 1.3        # a time to live of 1 s
-    show('records with a time to live of 1 s change under 200 requests a second, '
-         f'the old address {old}: '
-         f'{len(errors)} errors, all traffic at the new address after {max(switched, 0):.2f} s')
 
 
 # The published layers, as PyPI has them.
