@@ -2691,34 +2691,30 @@ async def test_two_pools_share_nothing():
 
 
 @pytest.mark.parametrize(('ended', 'reused'), [((1, 2), b'22'), ((2, 1), b'11')])
-@in_loop
-async def test_the_connection_that_became_idle_last_is_taken_first(ended, reused):
-    halves = Halves()
-    async with Server(halves) as server, pool() as request:
-        bodies = [(await request(b'GET', server.url))[2] for _ in range(2)]
-        for number in ended:
-            halves.go[number].set()
-            assert await lowhaio.buffered(bodies[number - 1]) == b'%d%d' % (number, number)
-        assert (await get(request, server.url))[2] == reused
-        assert server.connections == 2
+@served(Halves)
+async def test_the_connection_that_became_idle_last_is_taken_first(request, server, ended, reused):
+    bodies = [(await request(b'GET', server.url))[2] for _ in range(2)]
+    for number in ended:
+        server.handler.go[number].set()
+        assert await lowhaio.buffered(bodies[number - 1]) == b'%d%d' % (number, number)
+    assert (await get(request, server.url))[2] == reused
+    assert server.connections == 2
 
 
 @pytest.mark.parametrize('count', [1, 2])
 @pytest.mark.parametrize('what', ['close', 'bytes'])
-@in_loop
-async def test_idle_connection_is_probed_before_it_is_reused(what, count):
-    holding, socks = Holding(), Socks()
-    async with Server(holding) as server, pool(get_sock=socks) as request:
-        await asyncio.gather(*(get(request, server.url) for _ in range(count)))
-        assert server.connections == count
-        for _, writer in holding.streams:
-            with peer_socket(writer) as peer:
-                run_out(what)(peer)
-        assert all(socks.open())        # the event loop has not seen it
+@served(Holding, socks=True)
+async def test_idle_connection_is_probed_before_it_is_reused(request, server, what, count):
+    await asyncio.gather(*(get(request, server.url) for _ in range(count)))
+    assert server.connections == count
+    for _, writer in server.handler.streams:
+        with peer_socket(writer) as peer:
+            run_out(what)(peer)
+    assert all(server.socks.open())        # the event loop has not seen it
 
-        assert await get(request, server.url) == (b'200', ((b'content-length', b'2'),), b'ok')
-        assert server.connections == count + 1
-        assert socks.open() == [False] * count + [True]
+    assert await get(request, server.url) == (b'200', ((b'content-length', b'2'),), b'ok')
+    assert server.connections == count + 1
+    assert server.socks.open() == [False] * count + [True]
 
 
 @pytest.mark.parametrize('tls', [False, True])
@@ -2765,27 +2761,24 @@ async def test_idle_connection_is_closed_by_a_timer_due_exactly_then(settings, f
             assert server.connections == 1
 
 
-@in_loop
-async def test_idle_connection_is_closed_when_aiofastforward_says_so():
-    loop, socks = asyncio.get_running_loop(), Socks()
+@served(answering(OK), socks=True)
+async def test_idle_connection_is_closed_when_aiofastforward_says_so(request, server):
+    loop = asyncio.get_running_loop()
     if not isinstance(loop, asyncio.BaseEventLoop):
         pytest.skip('aiofastforward recurses endlessly on uvloop')
-    async with Server(answering(OK)) as server, pool(get_sock=socks) as request:
-        with aiofastforward.FastForward(loop) as forward:
-            await get(request, server.url)
-            await forward(14)
-            assert socks.open() == [True]
-            await forward(1)
-            assert socks.open() == [False]
+    with aiofastforward.FastForward(loop) as forward:
+        await get(request, server.url)
+        await forward(14)
+        assert server.socks.open() == [True]
+        await forward(1)
+        assert server.socks.open() == [False]
 
 
-@in_loop
-async def test_interim_responses_are_counted_for_each_request_anew():
-    handler = answering(b'HTTP/1.1 103 \r\n\r\n' * 3 + OK)
-    async with Server(handler) as server, pool() as request:
-        for _ in range(30):
-            assert (await get(request, server.url))[2] == b'ok'
-        assert server.connections == 1
+@served(answering(b'HTTP/1.1 103 \r\n\r\n' * 3 + OK))
+async def test_interim_responses_are_counted_for_each_request_anew(request, server):
+    for _ in range(30):
+        assert (await get(request, server.url))[2] == b'ok'
+    assert server.connections == 1
 
 
 @in_loop
@@ -2880,21 +2873,19 @@ async def test_connection_is_idle_before_request_returns_a_response_without_body
         assert [await lowhaio.buffered(body) for body in bodies] == [b'', b'']
 
 
-@in_loop
-async def test_connection_is_idle_when_the_last_chunk_is_given():
-    halves = Halves()
-    async with Server(halves) as server, pool() as request:
-        body = (await request(b'GET', server.url))[2]
-        assert await anext(body) == b'1'
-        halves.go[1].set()
-        assert await anext(body) == b'1'
-        assert (await get(request, server.url))[2] == b'11'
-        assert server.connections == 1
-        with pytest.raises(StopAsyncIteration):
-            await anext(body)
-        await body.aclose()
-        assert (await get(request, server.url))[2] == b'11'
-        assert server.connections == 1
+@served(Halves)
+async def test_connection_is_idle_when_the_last_chunk_is_given(request, server):
+    body = (await request(b'GET', server.url))[2]
+    assert await anext(body) == b'1'
+    server.handler.go[1].set()
+    assert await anext(body) == b'1'
+    assert (await get(request, server.url))[2] == b'11'
+    assert server.connections == 1
+    with pytest.raises(StopAsyncIteration):
+        await anext(body)
+    await body.aclose()
+    assert (await get(request, server.url))[2] == b'11'
+    assert server.connections == 1
 
 class Spying(socket.socket):
     """A socket that notes what is called on it, with sizes, in `calls`, that all of them share."""
@@ -3544,17 +3535,15 @@ async def test_request_body_is_sent_as_it_is_and_closed(chunks, field, content):
                  lowhaio.HttpDataError, 'expected 1 more bytes', None, b'ab',
                  id='The first error is told if the finally fails too.'),
 ])
-@in_loop
-async def test_request_body_that_fails(body, length, kind, text, cause, content):
+@served(Receiving, socks=True)
+async def test_request_body_that_fails(request, server, body, length, kind, text, cause, content):
     body = Body(*body.chunks, then=body.then, at_end=body.at_end)
-    handler, socks = Receiving(), Socks()
     headers = [(b'content-length', length)] if length else []
-    async with Server(handler) as server, pool(get_sock=socks) as request:
-        with failing(kind, text, cause):
-            await request(b'PUT', server.url, headers=headers, body=body)
-        assert body.is_done()
-        assert socks.open() == [False]
-        assert await handler.content() == content
+    with failing(kind, text, cause):
+        await request(b'PUT', server.url, headers=headers, body=body)
+    assert body.is_done()
+    assert server.socks.open() == [False]
+    assert await server.handler.content() == content
 
 
 @pytest.mark.parametrize(('content', 'length', 'args', 'text', 'cause', 'sent'), [
@@ -3570,18 +3559,16 @@ async def test_request_body_that_fails(body, length, kind, text, cause, content)
     (None, b'3', (), 'refused: expected .* of 3 bytes, by its content-length; got one of 0',
      ValueError, None),
 ])
-@in_loop
-async def test_streamed_or_no_body_that_is_not_as_said_fails(
+@served(Receiving, socks=True)
+async def test_streamed_or_no_body_that_is_not_as_said_fails(request, server,
         content, length, args, text, cause, sent):
-    handler, socks = Receiving(), Socks()
     headers = [(b'content-length', length)] if length else []
     body = lowhaio.streamed(content) if content else lowhaio.empty_async_iterator
-    async with Server(handler) as server, pool(get_sock=socks) as request:
-        kind = lowhaio.HttpConnectionError if sent is None else lowhaio.HttpDataError
-        with failing(kind, text, cause):
-            await request(b'PUT', server.url, (), headers, body, *args)
-        assert socks.open() == ([] if sent is None else [False])
-        assert sent is None or await handler.content() == sent
+    kind = lowhaio.HttpConnectionError if sent is None else lowhaio.HttpDataError
+    with failing(kind, text, cause):
+        await request(b'PUT', server.url, (), headers, body, *args)
+    assert server.socks.open() == ([] if sent is None else [False])
+    assert sent is None or await server.handler.content() == sent
 
 
 @in_loop
@@ -3639,17 +3626,16 @@ async def test_request_body_gets_its_arguments_and_is_called_once(body_kwargs):
     assert await handler.content() == b'aEND'
 
 
-@in_loop
-async def test_refused_request_starts_no_body_and_touches_no_idle_connection():
-    body, socks, holding = Body(b'x'), Socks(), Holding()
-    async with Server(holding) as server, pool(get_sock=socks) as request:
-        await get(request, server.url)
-        with peer_socket(holding.streams[0][1]) as peer:
-            peer.shutdown(socket.SHUT_RDWR)         # so that a look would close it
-        for method, headers in [(b'BAD METHOD', []), (b'GET', [(b'a', b'b\r\n')])]:
-            with failing(lowhaio.HttpConnectionError, '^request refused: expected', ValueError):
-                await request(method, server.url, headers=headers, body=body)
-        assert (socks.open(), body.calls) == ([True], 0)
+@served(Holding, socks=True)
+async def test_refused_request_starts_no_body_and_touches_no_idle_connection(request, server):
+    body = Body(b'x')
+    await get(request, server.url)
+    with peer_socket(server.handler.streams[0][1]) as peer:
+        peer.shutdown(socket.SHUT_RDWR)         # so that a look would close it
+    for method, headers in [(b'BAD METHOD', []), (b'GET', [(b'a', b'b\r\n')])]:
+        with failing(lowhaio.HttpConnectionError, '^request refused: expected', ValueError):
+            await request(method, server.url, headers=headers, body=body)
+    assert (server.socks.open(), body.calls) == ([True], 0)
 
 
 @in_loop
@@ -3779,16 +3765,14 @@ async def test_answer_below_300_lets_the_body_be_sent_on(early):
             assert server.connections == 1
 
 
-@in_loop
-async def test_content_that_comes_after_an_iterated_body_is_there_for_the_caller():
-    halves = Halves()
-    async with Server(halves) as server, pool() as request:
-        _, _, response = await request(
-            b'PUT', server.url, headers=[(b'content-length', b'3')], body=Body(b'END'))
-        assert await anext(response) == b'1'
-        halves.go[1].set()
-        await asyncio.sleep(0.02)
-        assert await anext(response) == b'1'
+@served(Halves)
+async def test_content_that_comes_after_an_iterated_body_is_there_for_the_caller(request, server):
+    _, _, response = await request(
+        b'PUT', server.url, headers=[(b'content-length', b'3')], body=Body(b'END'))
+    assert await anext(response) == b'1'
+    server.handler.go[1].set()
+    await asyncio.sleep(0.02)
+    assert await anext(response) == b'1'
 
 
 @in_loop
@@ -3892,18 +3876,16 @@ async def test_answer_that_nobody_has_read_yet_is_given_when_a_send_fails():
         assert server.connections == 1
 
 
-@in_loop
-async def test_peer_that_closes_while_it_is_sent_to_without_an_answer():
+@served(answering_the_head(b'HTTP/1.1 20', then=close_unread))
+async def test_peer_that_closes_while_it_is_sent_to_without_an_answer(request, server):
     async def body():
         while True:
             await asyncio.sleep(0)
             yield b'x' * 1000
 
-    async with Server(answering_the_head(b'HTTP/1.1 20', then=close_unread)) as server, \
-            pool() as request:
-        with failing(lowhaio.HttpConnectionClosedError, r'^127.0.0.1:\d+: expected '):
-            await request(b'PUT', server.url, body=body,
-                          headers=[(b'content-length', b'9' * 15)])
+    with failing(lowhaio.HttpConnectionClosedError, r'^127.0.0.1:\d+: expected '):
+        await request(b'PUT', server.url, body=body,
+                      headers=[(b'content-length', b'9' * 15)])
 
 
 @in_loop
@@ -3943,13 +3925,12 @@ async def test_half_close_after_an_answer_does_not_end_the_sending():
         assert server.connections == 2
 
 
-@in_loop
-async def test_malformed_answer_ends_the_sending():
+@served(answering_the_head(b'SSH-2.0-OpenSSH\r\n'))
+async def test_malformed_answer_ends_the_sending(request, server):
     body = Body(b'x', then=wait_for_ever)
-    async with Server(answering_the_head(b'SSH-2.0-OpenSSH\r\n')) as server, pool() as request:
-        with failing(lowhaio.HttpDataError, "expected a status line; got b'SSH-2.0-OpenSSH"):
-            await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'9')])
-        assert body.is_done()
+    with failing(lowhaio.HttpDataError, "expected a status line; got b'SSH-2.0-OpenSSH"):
+        await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'9')])
+    assert body.is_done()
 
 
 @in_loop
@@ -4592,46 +4573,42 @@ async def test_part_of_a_tls_record_restarts_the_time():
                 assert (await task)[2] == b'ok'
 
 
-@in_loop
-async def test_time_of_the_caller_does_not_count():
+@served(Halves)
+async def test_time_of_the_caller_does_not_count(request, server):
     async def body():
         for _ in range(3):
             yield b'END'
             await clock.forward(50)
 
-    halves = Halves()
-    async with Server(halves) as server, pool() as request:
-        with Clock(asyncio.get_running_loop()) as clock:
-            _, _, response = await request(b'PUT', server.url, body=body,
-                                           headers=[(b'content-length', b'9')])
-            await clock.forward(50)
-            assert await anext(response) == b'1'
-            await clock.forward(50)
-            halves.go[1].set()
-            assert await anext(response) == b'1'
+    with Clock(asyncio.get_running_loop()) as clock:
+        _, _, response = await request(b'PUT', server.url, body=body,
+                                       headers=[(b'content-length', b'9')])
+        await clock.forward(50)
+        assert await anext(response) == b'1'
+        await clock.forward(50)
+        server.handler.go[1].set()
+        assert await anext(response) == b'1'
 
 
-@in_loop
-async def test_time_of_the_caller_does_not_count_on_a_reused_connection():
+@served(Halves)
+async def test_time_of_the_caller_does_not_count_on_a_reused_connection(request, server):
     """Though it has a timer, from the time when it was idle."""
-    halves = Halves()
-    async with Server(halves) as server, pool() as request:
-        with Clock(asyncio.get_running_loop()) as clock:
-            _, _, body = await request(b'GET', server.url)
-            halves.go[1].set()
-            assert await lowhaio.buffered(body) == b'11'
-            halves.go[1].clear()
-            _, _, body = await request(b'GET', server.url)
-            assert await anext(body) == b'1'
-            await clock.forward(50)
-            halves.go[1].set()
-            assert await anext(body) == b'1'
-            assert server.connections == 1
+    with Clock(asyncio.get_running_loop()) as clock:
+        _, _, body = await request(b'GET', server.url)
+        server.handler.go[1].set()
+        assert await lowhaio.buffered(body) == b'11'
+        server.handler.go[1].clear()
+        _, _, body = await request(b'GET', server.url)
+        assert await anext(body) == b'1'
+        await clock.forward(50)
+        server.handler.go[1].set()
+        assert await anext(body) == b'1'
+        assert server.connections == 1
 
 
 @pytest.mark.parametrize('tls', [False, True])
-@in_loop
-async def test_send_without_progress_times_out(tls):
+@served(answering_the_head(b'', then=forget, pause=True), socket_timeout=0.1)
+async def test_send_without_progress_times_out(request, server, tls):
     async def body():
         try:
             while True:
@@ -4640,31 +4617,25 @@ async def test_send_without_progress_times_out(tls):
             ended.append(True)
 
     ended, loop = [], asyncio.get_running_loop()
-    handler = answering_the_head(b'', then=forget, pause=True)
-    async with Server(handler, tls=tls_server() if tls else None) as server, \
-            pool(socket_timeout=0.1, get_ssl_context=tls_client) as request:
-        start = loop.time()
-        with failing(lowhaio.HttpDataError, r"TimeoutError\('no bytes taken within 0.1 s",
-                     asyncio.TimeoutError):
-            await request(b'PUT', server.url, body=body,
-                          headers=[(b'content-length', b'9' * 15)])
-        assert 0.09 <= loop.time() - start < 5
-        assert ended == [True]
+    start = loop.time()
+    with failing(lowhaio.HttpDataError, r"TimeoutError\('no bytes taken within 0.1 s",
+                 asyncio.TimeoutError):
+        await request(b'PUT', server.url, body=body,
+                      headers=[(b'content-length', b'9' * 15)])
+    assert 0.09 <= loop.time() - start < 5
+    assert ended == [True]
 
 
 @pytest.mark.parametrize('tls', [False, True])
-@in_loop
-async def test_send_of_a_large_chunk_without_progress_times_out_as_soon(tls):
+@served(answering_the_head(b'', then=forget, pause=True), socket_timeout=0.3)
+async def test_send_of_a_large_chunk_without_progress_times_out_as_soon(request, server, tls):
     """What the kernel still takes, though it does not say that it is ready, is not much."""
     loop = asyncio.get_running_loop()
-    handler = answering_the_head(b'', then=forget, pause=True)
-    async with Server(handler, tls=tls_server() if tls else None) as server, \
-            pool(socket_timeout=0.3, get_ssl_context=tls_client) as request:
-        start, size = loop.time(), 20 * 2 ** 20
-        with failing(lowhaio.HttpDataError, 'no bytes taken within 0.3 s', asyncio.TimeoutError):
-            await request(b'PUT', server.url, body=lowhaio.streamed(bytes(size)),
-                          headers=[(b'content-length', b'%d' % size)])
-        assert loop.time() - start < 1.4
+    start, size = loop.time(), 20 * 2 ** 20
+    with failing(lowhaio.HttpDataError, 'no bytes taken within 0.3 s', asyncio.TimeoutError):
+        await request(b'PUT', server.url, body=lowhaio.streamed(bytes(size)),
+                      headers=[(b'content-length', b'%d' % size)])
+    assert loop.time() - start < 1.4
 
 
 @pytest.mark.parametrize('tls', [False, True])
