@@ -1981,11 +1981,17 @@ async def _connect_first(loop, get_sock, addresses, port, seconds, losers, log):
     untried, waiting = collections.deque(addresses), {}         # address -> socket
     failure = None
 
-    def give_up(address, exception):
+    def is_connected(address):
         nonlocal failure, next_start
-        failure, losers[address], next_start = exception, repr(exception), -_NEVER
-        if address in waiting:
-            waiting.pop(address).close()
+        try:
+            if address not in waiting:
+                waiting[address] = get_sock(socket.AF_INET6) if ':' in address else get_sock()
+            return _is_connected(waiting[address], address, port)
+        except Exception as exception:
+            failure, losers[address], next_start = exception, repr(exception), -_NEVER
+            if address in waiting:
+                waiting.pop(address).close()
+            return False
 
     try:
         while untried or waiting:
@@ -1993,36 +1999,25 @@ async def _connect_first(loop, get_sock, addresses, port, seconds, losers, log):
                 address = untried.popleft()
                 next_start = loop.time() + _ATTEMPT_DELAY
                 log('Connecting to %s port %s', address, port)
-                try:
-                    waiting[address] = \
-                        get_sock(socket.AF_INET6) if ':' in address else get_sock()
-                    if not _is_connected(waiting[address], address, port):
-                        await asyncio.sleep(0)      # enough for most: no timer and no writer
-                except Exception as exception:
-                    give_up(address, exception)
-
-            for address, sock in list(waiting.items()):
-                try:
-                    if _is_connected(sock, address, port):
-                        del waiting[address]
-                        return address, sock
-                except Exception as exception:
-                    give_up(address, exception)
+                if not is_connected(address):
+                    await asyncio.sleep(0)      # enough for most: no timer and no writer
+            for address in list(waiting):
+                if is_connected(address):
+                    return address, waiting.pop(address)
 
             if loop.time() >= deadline:
-                for address in [*waiting, *untried]:
-                    give_up(address, TimeoutError(f'no connection within {seconds} s'))
+                failure = TimeoutError(f'no connection within {seconds} s')
+                losers.update(dict.fromkeys([*waiting, *untried], repr(failure)))
                 break
             wake_at = min(next_start, deadline) if untried else deadline
             if waiting and loop.time() < wake_at:
                 await _event_of_one(loop, loop.add_writer, loop.remove_writer,
                                     waiting.values(), wake_at)
-
         raise failure
     finally:
         del failure                     # else its traceback and this frame keep each other
         for address, sock in waiting.items():
-            losers[address] = 'another address was first'
+            losers.setdefault(address, 'another address was first')
             sock.close()
 
 
