@@ -1932,8 +1932,9 @@ class _Waiter:
         """Let the task run, until it waits again."""
         self.is_done = True
         try:
+            asyncio.get_running_loop()          # as it would; readers of trio-asyncio have none
             self._context.run(self._callback, self)
-        except RuntimeError:            # a task is running, in which a test clock calls a timer
+        except RuntimeError:                    # or a test clock calls a timer in another task
             self.wake_soon()
 
     def wake_soon(self):
