@@ -8367,7 +8367,8 @@ def test_benchmark_compares_with_another_module(tmp_path):
               for row in json.loads(results.read_text())['results']}
     assert set(values) == set(itertools.product(
         ('rotating', 'dead-1', 'hosts-1', 'hosts-1000', 'latency-500'), ('lowhaio', 'against')))
-    assert values['rotating', 'lowhaio'] == values['rotating', 'against'] <= 20
+    for client in ('lowhaio', 'against'):           # one in each second that they take
+        assert 1 <= values['rotating', client] <= 20
     assert 0.1 < values['dead-1', 'lowhaio'] < 5        # the dead address is tried first
 
 
