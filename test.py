@@ -4745,7 +4745,7 @@ async def tick_beside(work, gaps):
 
 def check_turns(show, work):
     """Check the turns beside the work, again if a busy machine disturbed even CPU time."""
-    for _ in range(3):
+    for _ in range(8):
         gaps = []
         in_loop(tick_beside)(work, gaps)
         if max(gaps) < 0.02:
@@ -4913,6 +4913,7 @@ async def test_cancellation_keeps_its_arguments(swallowed):
         with pytest.raises(asyncio.CancelledError) as caught:
             await task
         assert caught.value.args == ('by its scope',)
+
 
 async def watched(coroutine, on_step):
     """Await, and call on_step(number, future or None) at each step that is about to wait."""
