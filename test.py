@@ -4110,8 +4110,9 @@ async def test_close_ends_what_is_idle_and_lets_what_is_in_use_end():
         await close()
 
 
+@pytest.mark.parametrize('is_closed', [False, True])
 @in_loop
-async def test_body_closed_as_its_bytes_arrive_is_an_error_to_its_reader():
+async def test_body_is_closed_or_its_reader_cancelled_as_its_bytes_arrive(is_closed):
     holding = Holding(b'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab')
     async with Server(holding) as server, pool() as request:
         _, _, body = await request(b'GET', server.url)
@@ -4120,9 +4121,15 @@ async def test_body_closed_as_its_bytes_arrive_is_an_error_to_its_reader():
         await asyncio.sleep(0.01)
         holding.streams[0][1].write(b'cd')
         body._connection._on_readable()     # as the loop would, before the reader goes on
-        await body.aclose()
-        with pytest.raises(lowhaio.HttpDataError, match='another task has closed'):
-            await reading
+        if is_closed:
+            await body.aclose()
+            with pytest.raises(lowhaio.HttpDataError, match='another task has closed'):
+                await reading
+        else:
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+            assert body._connection.sock is None
 
 
 @served(answering(HALF_A_BODY), socks=True)
