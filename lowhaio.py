@@ -275,7 +275,7 @@ async def send_all(loop, sock, socket_timeout, data):
         if sends % 8 == 0:              # others may have been sent in this turn of the loop
             await asyncio.sleep(0)
         try:
-            sent = sock.send(left[:limit])      # nearly always: a call less, a tenth of the time
+            sent = sock.send(left[:limit])      # nearly always; saves a coroutine for each
         except _WOULD_BLOCK:
             sent = await _send_some(loop, sock, socket_timeout, left)
         left = left[sent:]
@@ -2067,7 +2067,7 @@ async def _when_ready(loop, sock, seconds, attempt, is_send=False):
 
 
 async def _event_of_one(loop, add, remove, socks, deadline):
-    """Wait for an event of one of the sockets, and return whether it came by the deadline.
+    """Wait until one of the sockets is ready, and return whether it was by the deadline.
 
     Args:
         add, remove: the loop's methods for readers, or those for writers.
