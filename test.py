@@ -2337,7 +2337,7 @@ class Address(str):
 
 @contextlib.contextmanager
 def failing(kind, text, cause=None):
-    """The block fails with exactly this class, this text (a pattern) and this class of cause."""
+    """Check that the block raises exactly this class, with this text (a pattern) and cause."""
     with pytest.raises(kind, match=text or None) as caught:
         yield caught
     assert type(caught.value) is kind
@@ -2354,8 +2354,16 @@ async def until(condition, seconds=5):
         await asyncio.sleep(0)          # not longer, since a Clock may have stopped the time
 
 
+async def cancel(task):
+    """Cancel the task, and check that it ends so."""
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert task.cancelled()
+
+
 def peer_socket(writer):
-    """Return a plain socket of a server's stream, which sends at once. To be closed after use."""
+    """Return a plain socket of a server's stream, which sends at once. The caller closes it."""
     return socket.socket(fileno=os.dup(writer.get_extra_info('socket').fileno()))
 
 
@@ -2406,7 +2414,7 @@ class Timer:
 class Body:
     """A request body that remembers what became of it.
 
-    `run` is the body of an async generator function; `ends` counts how often its `finally` ran.
+    `ends` counts how often the `finally` of its async generator ran.
     """
 
     def __init__(self, *chunks, then=None, at_end=None):
@@ -2428,6 +2436,19 @@ class Body:
 
     def is_done(self):
         return (self.calls, self.ends) == (1, 1)
+
+
+class Endless(Body):
+    """A request body of its chunk again and again, that lets others run before each."""
+
+    async def __call__(self):
+        self.calls += 1
+        try:
+            while True:
+                await asyncio.sleep(0)
+                yield self.chunks[0]
+        finally:
+            self.ends += 1
 
 
 class Chunks:
@@ -2465,20 +2486,72 @@ class Receiving:
             self.is_over.set()
 
     async def content(self):
-        """What came after the header section, once the client has closed."""
+        """Return what came after the header section, once the client has closed."""
         await self.is_over.wait()
         return self.received.partition(b'\r\n\r\n')[2]
+
+
+async def put_body(request, server, body, length):
+    """Return what `get` does, of a PUT that leaves the task as before."""
+    fields = [(b'content-length', b'%d' % length)]
+    answer = await get(request, server.url, b'PUT', headers=fields, body=body)
+    assert asyncio.current_task().cancelling() == 0
+    return answer
 
 
 class Interrupted(BaseException):
     """As KeyboardInterrupt, which would end the test run."""
 
 
+OF_3_BYTES = [(b'content-length', b'3')]
+
+
+# (sentence, body, class of the error, its text, its cause, what is sent of the body)
+FAILING_BODIES = [
+    ('More than said: nothing beyond is sent.', lambda: Body(b'ab', b'cd'), lowhaio.HttpDataError,
+     'expected 1 more bytes of the request body, by its content-length; got 2', None, b'ab'),
+    ('Fewer than said.', lambda: Body(b'ab'), lowhaio.HttpDataError,
+     'expected 1 more bytes of the request body, by its content-length; got its end', None, b'ab'),
+    ('A str.', lambda: Body('str'), lowhaio.HttpDataError,
+     'expected bytes of the request body; got TypeError', TypeError, b''),
+    ('An OSError.', lambda: Body(b'a', then=raising(OSError('disk'))), lowhaio.HttpDataError,
+     r"expected bytes of the request body; got OSError\('disk'", OSError, b'a'),
+    ('A reset of another connection, that the body reads.',
+     lambda: Body(b'a', then=raising(ConnectionResetError('another'))), lowhaio.HttpDataError,
+     'got ConnectionResetError', ConnectionResetError, b'a'),
+    ('An HttpConnectionError that is not one of this request.',
+     lambda: Body(b'a', then=raising(lowhaio.HttpConnectionError('another'))),
+     lowhaio.HttpDataError, 'got HttpConnectionError', lowhaio.HttpConnectionError, b'a'),
+    ('A CancelledError passes.', lambda: Body(b'a', then=raising(asyncio.CancelledError())),
+     asyncio.CancelledError, '', None, b'a'),
+    ('What is no Exception passes.', lambda: Body(b'a', then=raising(Interrupted())),
+     Interrupted, '', None, b'a'),
+    ('A finally that fails.', lambda: Body(b'abc', at_end=raising(OSError('late'))),
+     lowhaio.HttpDataError, 'got OSError', OSError, b'abc'),
+    ('The first error is told if the finally fails too.',
+     lambda: Body(b'ab', b'cd', at_end=raising(OSError('late'))), lowhaio.HttpDataError,
+     'expected 1 more bytes', None, b'ab'),
+]
+
+
 def raising(exception):
-    async def raise_it():
+    async def raise_it(*_):
         raise exception
 
     return raise_it
+
+
+@served(answering(OK), records={name: ['127.0.0.1'] for name in ('a.test', 'b.test')})
+async def test_connections_are_pooled_by_host_without_case_by_port_and_by_pool(request, server):
+    for name in ('a.test', 'b.test', 'A.Test', 'b.test', 'a.TEST'):
+        await get(request, f'http://{name}:{server.port}/')
+    assert server.connections == 2
+    async with pool(get_dns_resolver=server.dns.get_resolver) as another:
+        await get(another, f'http://a.test:{server.port}/')
+    assert server.connections == 3
+    async with Server(answering(OK)) as other:
+        await get(request, f'http://a.test:{other.port}/')
+        assert (server.connections, other.connections) == (3, 1)
 
 
 class FaultyPeer:
@@ -2660,36 +2733,6 @@ class Holding:
             writer.write(self.response)
 
 
-def run_out(what):
-    """What a server does to an idle connection that ends it."""
-    def close(sock):
-        sock.shutdown(socket.SHUT_RDWR)
-
-    def surplus(sock):
-        sock.send(b'HTTP/1.1 408 Request Timeout\r\n\r\n')
-
-    return {'close': close, 'bytes': surplus}[what]
-
-@in_loop
-async def test_connections_are_pooled_by_host_without_case_and_by_port():
-    async with Server(answering(OK)) as server, Server(answering(OK)) as other, \
-            Dns({name: ['127.0.0.1'] for name in ('a.test', 'b.test')}) as dns, \
-            pool(get_dns_resolver=dns.get_resolver) as request:
-        for name in ('a.test', 'b.test', 'A.Test', 'b.test', 'a.TEST'):
-            await get(request, f'http://{name}:{server.port}/')
-        assert server.connections == 2
-        await get(request, f'http://a.test:{other.port}/')
-        assert (server.connections, other.connections) == (2, 1)
-
-
-@in_loop
-async def test_two_pools_share_nothing():
-    async with Server(answering(OK)) as server, pool() as one, pool() as other:
-        await get(one, server.url)
-        await get(other, server.url)
-        assert server.connections == 2
-
-
 @pytest.mark.parametrize(('ended', 'reused'), [((1, 2), b'22'), ((2, 1), b'11')])
 @served(Halves)
 async def test_the_connection_that_became_idle_last_is_taken_first(request, server, ended, reused):
@@ -2701,16 +2744,24 @@ async def test_the_connection_that_became_idle_last_is_taken_first(request, serv
     assert server.connections == 2
 
 
+def shut_down(sock):
+    sock.shutdown(socket.SHUT_RDWR)
+
+
+def answer_unasked(sock):
+    sock.send(b'HTTP/1.1 408 Request Timeout\r\n\r\n')
+
+
 @pytest.mark.parametrize('count', [1, 2])
-@pytest.mark.parametrize('what', ['close', 'bytes'])
+@pytest.mark.parametrize('end', [shut_down, answer_unasked])
 @served(Holding, socks=True)
-async def test_idle_connection_is_probed_before_it_is_reused(request, server, what, count):
+async def test_idle_connection_is_probed_before_it_is_reused(request, server, end, count):
     await asyncio.gather(*(get(request, server.url) for _ in range(count)))
     assert server.connections == count
     for _, writer in server.handler.streams:
         with peer_socket(writer) as peer:
-            run_out(what)(peer)
-    assert all(server.socks.open())        # the event loop has not seen it
+            end(peer)
+    assert all(server.socks.open())         # the event loop has not seen it
 
     assert await get(request, server.url) == (b'200', ((b'content-length', b'2'),), b'ok')
     assert server.connections == count + 1
@@ -2718,46 +2769,48 @@ async def test_idle_connection_is_probed_before_it_is_reused(request, server, wh
 
 
 @pytest.mark.parametrize('tls', [False, True])
-@pytest.mark.parametrize('what', ['close', 'bytes'])
+@pytest.mark.parametrize('end', [shut_down, answer_unasked])
 @in_loop
-async def test_server_that_ends_an_idle_connection_is_noticed_at_once(what, tls):
-    holding, descriptors = Holding(), []
+async def test_server_that_ends_an_idle_connection_is_noticed_at_once(end, tls):
+    holding, used = Holding(), []
     async with Server(holding, tls=tls_server() if tls else None) as server, \
-            pool(get_ssl_context=tls_client, sock_post_message=descriptors.append) as request:
+            pool(get_ssl_context=tls_client, sock_post_message=used.append) as request:
         await get(request, server.url)
-        if tls and what == 'bytes':
-            holding.streams[0][1].write(b'x')
+        writer = holding.streams[0][1]
+        if tls and end is answer_unasked:
+            writer.write(b'x')
         else:
-            with peer_socket(holding.streams[0][1]) as peer:
-                run_out('close' if tls else what)(peer)
-        assert descriptors[0].fileno() != -1
-        await until(lambda: descriptors[0].fileno() == -1)
+            with peer_socket(writer) as peer:
+                end(peer)
+        assert used[0].fileno() != -1
+        await until(lambda: used[0].fileno() == -1)
         assert (await get(request, server.url))[0] == b'200'
         assert server.connections == 2
 
 
-@pytest.mark.parametrize(('settings', 'field', 'seconds'), [
-    pytest.param({}, b'', 15, id='The default is 15 seconds.'),
-    pytest.param({'keep_alive_timeout': 3}, b'', 3, id='The parameter decides.'),
-    pytest.param({}, b'keep-alive: timeout=5\r\n', 4, id='A shorter hint counts less 1 s.'),
-    pytest.param({}, b'keep-alive: timeout=99\r\n', 15, id='A longer hint does not count.'),
+def ok_with(field, version=b'1.1'):
+    return b'HTTP/%b 200 OK\r\n%b\r\ncontent-length: 2\r\n\r\nok' % (version, field)
+
+
+@pytest.mark.parametrize(('settings', 'response', 'seconds'), [
+    pytest.param({}, OK, 15, id='The default is 15 seconds.'),
+    pytest.param({'keep_alive_timeout': 3}, OK, 3, id='The parameter decides.'),
+    pytest.param({}, ok_with(b'keep-alive: timeout=5'), 4, id='A shorter hint counts less 1 s.'),
+    pytest.param({}, ok_with(b'keep-alive: timeout=99'), 15, id='A longer hint does not count.'),
 ])
 @in_loop
-async def test_idle_connection_is_closed_by_a_timer_due_exactly_then(settings, field, seconds):
+async def test_idle_connection_has_one_timer_due_exactly_then(settings, response, seconds):
     loop, socks = asyncio.get_running_loop(), Socks()
-    response = OK.replace(b'\r\n\r\n', b'\r\n' + field + b'\r\n')
     async with Server(answering(response)) as server, pool(get_sock=socks, **settings) as request:
         with Clock(loop) as clock:
-            await get(request, server.url)
-            await clock.forward(seconds - 0.001)
-            assert socks.open() == [True]
-            await get(request, server.url)          # the time begins anew
-            await clock.forward(seconds - 0.001)
-            assert socks.open() == [True]
-            assert min(timer.when() for timer in clock.left()
-                       ) == pytest.approx(clock.now + 0.001)
+            for _ in range(2):                      # the time begins anew
+                await get(request, server.url)
+                await clock.forward(seconds - 0.001)
+                assert socks.open() == [True]
+            timer, = clock.left()
+            assert timer.when() == pytest.approx(clock.now + 0.001)
             await clock.forward(0.001)
-            assert socks.open() == [False]
+            assert (socks.open(), clock.left()) == ([False], [])
             assert server.connections == 1
 
 
@@ -2782,18 +2835,8 @@ async def test_interim_responses_are_counted_for_each_request_anew(request, serv
 
 
 @in_loop
-async def test_idle_connection_has_one_timer_and_a_closed_one_none():
-    async with Server(answering(OK)) as server:
-        async with pool(keep_alive_timeout=3) as request:
-            await get(request, server.url)
-            assert len(timers_of_lowhaio()) == hasattr(
-                asyncio.get_running_loop(), '_scheduled')
-        assert timers_of_lowhaio() == []
-
-
-@in_loop
 async def test_origins_are_forgotten_but_for_the_last_ones(monkeypatch):
-    """Those with an address literal with their last connection."""
+    """Those with an address literal are forgotten with their last connection."""
     monkeypatch.setattr(lowhaio, '_CACHE_SIZE', 5)
 
     def count():
@@ -2818,43 +2861,45 @@ async def test_late_idle_connection_is_not_reused_though_no_timer_could_run(requ
     assert server.connections == 2
 
 
-@pytest.mark.parametrize(('settings', 'field'), [
-    pytest.param({'keep_alive_timeout': 0}, b'', id='A keep_alive_timeout of 0 keeps none.'),
-    pytest.param({}, b'keep-alive: timeout=1\r\n', id='A hint of 1 s leaves no time.'),
-    pytest.param({}, b'keep-alive: timeout=0\r\n', id='A hint of 0 s leaves no time.'),
-    pytest.param({}, b'connection: Close\r\n', id='The server closes.'),
-])
-@in_loop
-async def test_connection_that_may_not_be_kept_is_closed_with_the_last_byte(settings, field):
-    socks = Socks()
-    response = OK.replace(b'\r\n\r\n', b'\r\n' + field + b'\r\n')
-    async with Server(answering(response)) as server, pool(get_sock=socks, **settings) as request:
-        body = (await request(b'GET', server.url))[2]
-        assert await anext(body) == b'ok'
-        assert socks.open() == [False]
+HTTP_1_0 = {'http_version': b'HTTP/1.0'}
 
 
-@pytest.mark.parametrize(('version', 'sent', 'answered', 'is_kept'), [
-    (b'HTTP/1.1', (), OK, True),
-    (b'HTTP/1.1', ((b'Connection', b'x, CLOSE'),), OK, False),
-    (b'HTTP/1.0', (), OK.replace(b'/1.1', b'/1.0'), False),
-    (b'HTTP/1.0', ((b'connection', b'keep-alive'),), OK.replace(b'/1.1', b'/1.0'), False),
-    (b'HTTP/1.0', ((b'connection', b'keep-alive'),),
-     b'HTTP/1.0 200 OK\r\nconnection: Keep-Alive\r\ncontent-length: 2\r\n\r\nok', True),
-    (b'HTTP/1.1', (), OK + b'surplus', False),
-])
+KEEP_ALIVE = (b'connection', b'keep-alive')
+
+
+# (sentence, settings of the pool, fields of the request, response, whether it is kept)
+KEPT_OR_CLOSED = [
+    ('HTTP/1.1 keeps.', {}, [], OK, True),
+    ('A keep_alive_timeout of 0 keeps none.', {'keep_alive_timeout': 0}, [], OK, False),
+    ('A hint of 1 s leaves no time.', {}, [], ok_with(b'keep-alive: timeout=1'), False),
+    ('A hint of 0 s leaves no time.', {}, [], ok_with(b'keep-alive: timeout=0'), False),
+    ('The server closes.', {}, [], ok_with(b'connection: Close'), False),
+    ('The client closes.', {}, [(b'Connection', b'x, CLOSE')], OK, False),
+    ('More has come than the content.', {}, [], OK + b'surplus', False),
+    ('HTTP/1.0 closes.', HTTP_1_0, [], OK.replace(b'1.1', b'1.0'), False),
+    ('HTTP/1.0 closes if one asks.', HTTP_1_0, [KEEP_ALIVE], OK.replace(b'1.1', b'1.0'), False),
+    ('HTTP/1.0 keeps if both ask.', HTTP_1_0, [KEEP_ALIVE],
+     ok_with(b'connection: Keep-Alive', b'1.0'), True),
+]
+
+
+@pytest.mark.parametrize(('settings', 'fields', 'response', 'is_kept'), [
+    pytest.param(*row, id=sentence) for sentence, *row in KEPT_OR_CLOSED])
 @in_loop
-async def test_connection_is_kept_only_if_both_sides_persist(version, sent, answered, is_kept):
+async def test_connection_is_kept_or_closed_at_the_last_byte(settings, fields, response, is_kept):
     socks, heads = Socks(), []
 
     async def handler(reader, writer):
         heads.append((await read_request(reader))[0])
-        writer.write(answered)
+        writer.write(response)
         await reader.read()
 
-    async with Server(handler) as server, pool(get_sock=socks, http_version=version) as request:
-        assert (await get(request, server.url, headers=sent))[2] == b'ok'
+    async with Server(handler) as server, pool(get_sock=socks, **settings) as request:
+        body = (await request(b'GET', server.url, headers=fields))[2]
+        assert await anext(body) == b'ok'
         assert socks.open() == [is_kept]
+        assert await lowhaio.buffered(body) == b''
+        version = settings.get('http_version', b'HTTP/1.1')
         assert heads[0].startswith(b'GET / %b\r\nhost: 127.0.0.1:' % version)
 
 
@@ -2865,8 +2910,7 @@ async def test_connection_is_kept_only_if_both_sides_persist(version, sent, answ
     (b'GET', b'HTTP/1.1 304 Not Modified\r\ncontent-length: 2\r\n\r\n'),
 ])
 @in_loop
-async def test_connection_is_idle_before_request_returns_a_response_without_body(
-        method, response):
+async def test_connection_is_idle_before_request_returns_a_response_without_body(method, response):
     async with Server(answering(response)) as server, pool() as request:
         bodies = [(await request(method, server.url))[2] for _ in range(2)]
         assert server.connections == 1
@@ -3210,9 +3254,7 @@ async def test_header_taken_in_pieces_is_sent_whole(hooks):
     async with Server(handler) as server, pool(get_sock=socks, **hooks) as request:
         task = asyncio.create_task(request(b'GET', server.url, headers=[(b'x', b'y' * 9)]))
         await until(lambda: handler.received.endswith(b'\r\n\r\n'))
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        await cancel(task)
     assert handler.received == (
         b'GET / HTTP/1.1\r\nhost: 127.0.0.1:%d\r\nx: yyyyyyyyy\r\n\r\n' % server.port)
 
@@ -3378,89 +3420,33 @@ async def test_resolver_logs_with_the_prefix_of_the_request(request, server, cap
 
 # Request bodies: counted, closed in every case, and cut short by an answer.
 
-@pytest.mark.parametrize(('chunks', 'field', 'content'), [
-    pytest.param([b'a', b'bEND'], (b'content-length', b'5'), b'abEND', id='As many as said.'),
-    pytest.param([b'', b'END', b''], (b'content-length', b'3'), b'END', id='Empty chunks.'),
-    pytest.param([bytearray(b'ab'), memoryview(b'cEND')], (b'content-length', b'6'), b'abcEND',
-                 id='Other bytes-likes.'),
-    pytest.param([array.array('I', [1, 2]), b'END'], (b'content-length', b'11'),
-                 array.array('I', [1, 2]).tobytes() + b'END', id='Items of 4 bytes.'),
+@pytest.mark.parametrize(('chunks', 'content'), [
+    pytest.param([b'a', b'bEND'], b'abEND', id='As many as said.'),
+    pytest.param([b'', b'END', b''], b'END', id='Empty chunks.'),
+    pytest.param([bytearray(b'ab'), memoryview(b'cEND')], b'abcEND', id='Other bytes-likes.'),
+    pytest.param([array.array('I', [1, 2]), b'END'], array.array('I', [1, 2]).tobytes() + b'END',
+                 id='Items of 4 bytes.'),
 ])
 @in_loop
-async def test_request_body_is_sent_as_it_is_and_closed(chunks, field, content):
+async def test_request_body_is_sent_as_it_is_and_closed(chunks, content):
     handler, body = Receiving(OK), Body(*chunks)
     async with Server(handler) as server, pool(keep_alive_timeout=0) as request:
-        assert await get(request, server.url, b'PUT', headers=[field], body=body) == (
+        assert await put_body(request, server, body, len(content)) == (
             b'200', ((b'content-length', b'2'),), b'ok')
         assert body.is_done()
         assert await handler.content() == content
 
 
-@pytest.mark.parametrize(('body', 'length', 'kind', 'text', 'cause', 'content'), [
-    pytest.param(Body(b'ab', b'cd'), b'3', lowhaio.HttpDataError,
-                 'expected 1 more bytes of the request body, by its content-length; got 2',
-                 None, b'ab', id='More than said: nothing beyond is sent.'),
-    pytest.param(Body(b'ab'), b'3', lowhaio.HttpDataError,
-                 'expected 1 more bytes of the request body, by its content-length; got its end',
-                 None, b'ab', id='Fewer than said.'),
-    pytest.param(Body(b'ab'), None, lowhaio.HttpDataError,
-                 'expected a content-length or transfer-encoding in headers; got 2 bytes of body',
-                 None, b'', id='Any without a length.'),
-    pytest.param(Body('str'), b'3', lowhaio.HttpDataError, 'expected bytes of the request body; '
-                 'got TypeError', TypeError, b'', id='A str.'),
-    pytest.param(Body(b'a', then=raising(OSError('disk'))), b'3', lowhaio.HttpDataError,
-                 r"expected bytes of the request body; got OSError\('disk'", OSError, b'a',
-                 id='An OSError of the body.'),
-    pytest.param(Body(b'a', then=raising(ConnectionResetError('another'))), b'3',
-                 lowhaio.HttpDataError, 'got ConnectionResetError', ConnectionResetError, b'a',
-                 id='A reset of another connection, that the body reads.'),
-    pytest.param(Body(b'a', then=raising(lowhaio.HttpConnectionError('another'))), b'3',
-                 lowhaio.HttpDataError, 'got HttpConnectionError', lowhaio.HttpConnectionError,
-                 b'a', id='An HttpConnectionError of the body is not one of this request.'),
-    pytest.param(Body(b'a', then=raising(asyncio.CancelledError())), b'3',
-                 asyncio.CancelledError, '', None, b'a', id='A CancelledError passes.'),
-    pytest.param(Body(b'a', then=raising(Interrupted())), b'3', Interrupted, '', None, b'a',
-                 id='What is no Exception passes.'),
-    pytest.param(Body(b'abc', at_end=raising(OSError('late'))), b'3', lowhaio.HttpDataError,
-                 'got OSError', OSError, b'abc', id='A finally that fails.'),
-    pytest.param(Body(b'ab', b'cd', at_end=raising(OSError('late'))), b'3',
-                 lowhaio.HttpDataError, 'expected 1 more bytes', None, b'ab',
-                 id='The first error is told if the finally fails too.'),
-])
+@pytest.mark.parametrize(('make_body', 'kind', 'text', 'cause', 'content'), [
+    pytest.param(*row, id=sentence) for sentence, *row in FAILING_BODIES])
 @served(Receiving, socks=True)
-async def test_request_body_that_fails(request, server, body, length, kind, text, cause, content):
-    body = Body(*body.chunks, then=body.then, at_end=body.at_end)
-    headers = [(b'content-length', length)] if length else []
+async def test_request_body_that_fails(request, server, make_body, kind, text, cause, content):
+    body = make_body()
     with failing(kind, text, cause):
-        await request(b'PUT', server.url, headers=headers, body=body)
+        await request(b'PUT', server.url, headers=OF_3_BYTES, body=body)
     assert body.is_done()
     assert server.socks.open() == [False]
     assert await server.handler.content() == content
-
-
-@pytest.mark.parametrize(('content', 'length', 'args', 'text', 'cause', 'sent'), [
-    (b'abcd', b'3', (), 'refused: expected .* of 3 bytes, by its content-length; got one of 4',
-     ValueError, None),
-    (b'ab', b'3', (), 'refused: expected .* of 3 bytes, by its content-length; got one of 2',
-     ValueError, None),
-    (b'a', None, (), 'with a content-length or transfer-encoding in headers; got', ValueError,
-     None),
-    ('ab', b'2', (), 'refused: expected valid data of streamed; got memoryview', ValueError, None),
-    (b'ab', b'2', ((b'x',), {}), 'function that returns an async iterator', TypeError, b''),
-    (b'ab', b'2', ((), {'x': b'x'}), 'function that returns an async iterator', TypeError, b''),
-    (None, b'3', (), 'refused: expected .* of 3 bytes, by its content-length; got one of 0',
-     ValueError, None),
-])
-@served(Receiving, socks=True)
-async def test_streamed_or_no_body_that_is_not_as_said_fails(request, server,
-        content, length, args, text, cause, sent):
-    headers = [(b'content-length', length)] if length else []
-    body = lowhaio.streamed(content) if content else lowhaio.empty_async_iterator
-    kind = lowhaio.HttpConnectionError if sent is None else lowhaio.HttpDataError
-    with failing(kind, text, cause):
-        await request(b'PUT', server.url, (), headers, body, *args)
-    assert server.socks.open() == ([] if sent is None else [False])
-    assert sent is None or await server.handler.content() == sent
 
 
 @in_loop
@@ -3469,36 +3455,42 @@ async def test_streamed_chunks_are_sent_with_the_header_section():
     async with Server(answering(OK)) as server, pool(get_sock=socks) as request:
         await get(request, server.url, b'PUT', headers=[(b'transfer-encoding', b'chunked')],
                   body=lowhaio.streamed(content))
-        head = b'PUT / HTTP/1.1\r\nhost: 127.0.0.1:%d\r\ntransfer-encoding: chunked\r\n\r\n' % (
-            server.port)
-        assert [call for call in socks[0].calls if call[0] == 'send'] == [
-            ('send', len(head + content))]
+        head = (b'PUT / HTTP/1.1\r\nhost: 127.0.0.1:%d\r\ntransfer-encoding: chunked\r\n\r\n'
+                % server.port)
+        sent = [call for call in socks[0].calls if call[0] == 'send']
+        assert sent == [('send', len(head + content))]
 
 
-@pytest.mark.parametrize(('body', 'cause'), [
-    (lambda: [b'not async'], AttributeError),
-    (raising(OSError('no file')), AttributeError),
+STREAMED = {'body': lowhaio.streamed(b'abc'), 'headers': OF_3_BYTES}
+
+
+@pytest.mark.parametrize(('given', 'cause'), [
+    pytest.param({'body': lambda: [b'not async']}, AttributeError, id='A list.'),
+    pytest.param({'body': raising(OSError('no file'))}, AttributeError, id='A coroutine.'),
+    pytest.param(STREAMED | {'body_args': (b'x',)}, TypeError, id='An argument too many.'),
+    pytest.param(STREAMED | {'body_kwargs': {'x': b'x'}}, TypeError, id='An unknown name.'),
 ])
 @pytest.mark.filterwarnings('ignore:coroutine .* was never awaited:RuntimeWarning')
-@served(Receiving())
-async def test_request_body_of_the_wrong_kind_is_a_data_error(request, server, body, cause):
+@served(Receiving, socks=True)
+async def test_request_body_of_the_wrong_kind_is_a_data_error(request, server, given, cause):
     with failing(lowhaio.HttpDataError, 'expected the request body to be a function that '
                  r'returns an async iterator, such as streamed\(data\); got', cause):
-        await request(b'PUT', server.url, body=body)
+        await request(b'PUT', server.url, **given)
+    assert server.socks.open() == [False]
+    assert await server.handler.content() == b''
 
 
-@in_loop
-async def test_iterator_whose_aclose_fails_is_a_data_error_and_one_without_is_fine():
+@served(Receiving(OK))
+async def test_iterator_whose_aclose_fails_is_an_error_and_one_without_is_fine(request, server):
     class Failing(Chunks):
         async def aclose(self):
             raise OSError('cannot close')
 
-    request_body = {'headers': [(b'content-length', b'3')], 'body_args': (b'END',)}
-    async with Server(Receiving(OK)) as server, pool() as request:
-        assert (await get(request, server.url, b'PUT', body=Chunks, **request_body))[2] == b'ok'
-        with failing(lowhaio.HttpDataError, 'expected the request body to close; got OSError',
-                     OSError):
-            await request(b'PUT', server.url, body=Failing, **request_body)
+    given = {'headers': OF_3_BYTES, 'body_args': (b'END',)}
+    assert (await get(request, server.url, b'PUT', body=Chunks, **given))[2] == b'ok'
+    with failing(lowhaio.HttpDataError, 'expected the request body to close; got OSError',
+                 OSError):
+        await request(b'PUT', server.url, body=Failing, **given)
 
 
 @pytest.mark.parametrize('body_kwargs', [{'b': b'END'}, (('b', b'END'),)])
@@ -3520,31 +3512,30 @@ async def test_request_body_gets_its_arguments_and_is_called_once(body_kwargs):
 
 @served(Holding, socks=True)
 async def test_refused_request_starts_no_body_and_touches_no_idle_connection(request, server):
-    body = Body(b'x')
     await get(request, server.url)
     with peer_socket(server.handler.streams[0][1]) as peer:
-        peer.shutdown(socket.SHUT_RDWR)         # so that a look would close it
+        shut_down(peer)         # so that a look would close it
+    body = Body(b'x')
     for method, headers in [(b'BAD METHOD', []), (b'GET', [(b'a', b'b\r\n')])]:
         with failing(lowhaio.HttpConnectionError, '^request refused: expected', ValueError):
             await request(method, server.url, headers=headers, body=body)
     assert (server.socks.open(), body.calls) == ([True], 0)
 
 
-@in_loop
-async def test_request_that_cannot_connect_does_not_start_the_body():
-    body = Body(b'x')
-    with reserved('127.0.0.1') as port:
-        async with pool() as request:
-            with failing(lowhaio.HttpConnectionError, 'Refused', OSError):
-                await request(b'PUT', f'http://127.0.0.1:{port}/', body=body)
-            assert body.calls == 0
-
-
 TOO_LARGE = b'HTTP/1.1 413 Content Too Large\r\ncontent-length: 4\r\n\r\nlate'
 PIECES = [b'HTTP/1.', b'1 413 Content Too', b' Large\r\ncontent-length', b': 4\r\n\r', b'\nlate']
 
 
-def answering_the_head(*pieces, then=None, pause=False):
+INTERIM = [b'HTTP/1.1 100 Continue\r\n\r\n', b'HTTP/1.1 103 \r\n\r\n',
+           b'HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n']
+
+
+async def read_on(reader, _):
+    while await reader.read(2 ** 16):
+        pass
+
+
+def answering_the_head(*pieces, then=read_on, pause=False):
     """Return a handler that answers as soon as it has the header section."""
     async def handler(reader, writer):
         await reader.readuntil(b'\r\n\r\n')
@@ -3553,11 +3544,7 @@ def answering_the_head(*pieces, then=None, pause=False):
         for piece in pieces:
             writer.write(piece)
             await asyncio.sleep(0.005 if len(pieces) > 1 else 0)
-        await (then or read_on)(reader, writer)
-
-    async def read_on(reader, _):
-        while await reader.read(2 ** 16):
-            pass
+        await then(reader, writer)
 
     return handler
 
@@ -3576,72 +3563,60 @@ async def hook_that_waits(logger, loop, sock, socket_timeout, body, body_args, b
 @pytest.mark.parametrize(('handler', 'settings'), [
     pytest.param(answering_the_head(TOO_LARGE), {}, id='while the body waits for ever'),
     pytest.param(answering_the_head(*PIECES), {}, id='in pieces'),
-    pytest.param(answering_the_head(b'HTTP/1.1 100 Continue\r\n\r\n', b'HTTP/1.1 103 \r\n\r\n',
-                                    *PIECES), {}, id='after interim ones'),
+    pytest.param(answering_the_head(*INTERIM, *PIECES), {}, id='after interim ones'),
     pytest.param(answering_the_head(TOO_LARGE), {'send_body': hook_that_waits},
                  id='in a custom send_body'),
 ])
 @pytest.mark.parametrize('tls', [False, True])
 @in_loop
 async def test_answer_from_300_on_ends_the_sending_at_once(handler, settings, tls):
-    ended = []
+    calls = []
 
     async def leave():
         await asyncio.sleep(0)          # a finally may still await
-        ended.append(True)
+        calls.append('left')
 
-    body = Body(b'x', then=wait_for_ever, at_end=leave)
     async with Server(handler, tls=tls_server() if tls else None) as server, \
-            pool(get_ssl_context=tls_client, **settings) as request:
+            pool(get_ssl_context=tls_client, **settings,
+                 sock_pre_message=lambda _: calls.append('pre'),
+                 sock_post_message=lambda _: calls.append('post')) as request:
         for count in (1, 2):            # and the connection is not used again
-            body.calls = body.ends = 0
-            code, _, content = await get(request, server.url, b'PUT', body=body,
-                                         headers=[(b'content-length', b'9')])
-            assert (code, content) == (b'413', b'late')
+            body = Body(b'x', then=wait_for_ever, at_end=leave)
+            assert (await put_body(request, server, body, 9))[::2] == (b'413', b'late')
             assert body.is_done()
-            assert ended
-            assert server.connections == count
-            assert asyncio.current_task().cancelling() == 0
+            assert (calls, server.connections) == (['pre', 'left', 'post'] * count, count)
+
+
+async def answer_late(reader, writer):
+    await asyncio.sleep(0.05)       # so that the buffers are full
+    writer.write(TOO_LARGE)
+    await asyncio.sleep(10)
 
 
 @pytest.mark.parametrize('tls', [False, True])
+@served(answering_the_head(b'', then=answer_late, pause=True))
+async def test_answer_ends_the_sending_to_a_peer_that_has_stopped_reading(request, server, tls):
+    body = Endless(bytes(2 ** 20))
+    assert (await put_body(request, server, body, 10 ** 15))[::2] == (b'413', b'late')
+    assert body.is_done()
+
+
+@pytest.mark.parametrize(('early', 'late', 'half_closes', 'connections'), [
+    pytest.param(OK, b'', False, 1, id='a final one, after which the connection is kept'),
+    pytest.param(b''.join(INTERIM), OK, False, 1, id='interim ones'),
+    pytest.param(OK, b'', True, 2, id='a final one, and nothing more'),
+])
 @in_loop
-async def test_answer_ends_the_sending_also_when_the_peer_has_stopped_reading(tls):
-    ended = []
-
-    async def body():
-        try:
-            while True:
-                yield b'x' * 2 ** 20
-        finally:
-            ended.append(True)
-
-    async def answer_late(reader, writer):
-        await asyncio.sleep(0.05)       # so that the buffers are full
-        writer.write(TOO_LARGE)
-        await asyncio.sleep(10)
-
-    handler = answering_the_head(b'', then=answer_late, pause=True)
-    async with Server(handler, tls=tls_server() if tls else None) as server, \
-            pool(get_ssl_context=tls_client) as request:
-        code, _, content = await get(request, server.url, b'PUT', body=body,
-                                     headers=[(b'content-length', b'9' * 15)])
-        assert (code, content, ended) == (b'413', b'late', [True])
-        assert asyncio.current_task().cancelling() == 0
-
-
-@pytest.mark.parametrize('early', [
-    OK, b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n'])
-@in_loop
-async def test_answer_below_300_lets_the_body_be_sent_on(early):
+async def test_answer_below_300_lets_the_body_be_sent_on(early, late, half_closes, connections):
     received = []
 
     async def then(reader, writer):
+        if half_closes:
+            writer.write_eof()
         received.append(await reader.readexactly(6))
-        if early is OK:
-            await read_request(reader)
-        writer.write(OK)
-        await reader.read()
+        if late:
+            writer.write(late)
+        await answering(OK)(reader, writer)
 
     async def body():
         for _ in range(3):
@@ -3649,61 +3624,62 @@ async def test_answer_below_300_lets_the_body_be_sent_on(early):
             yield b'ab'
 
     async with Server(answering_the_head(early, then=then)) as server, pool() as request:
-        assert (await get(request, server.url, b'PUT', body=body,
-                          headers=[(b'content-length', b'6')]))[2] == b'ok'
+        assert (await put_body(request, server, body, 6))[2] == b'ok'
         await until(lambda: received == [b'ababab'])
-        if early is OK:
-            await get(request, server.url)      # kept: both were sent to their end
-            assert server.connections == 1
+        await put_body(request, server, lowhaio.streamed(b'ababab'), 6)
+        assert server.connections == connections
 
 
 @served(Halves)
 async def test_content_that_comes_after_an_iterated_body_is_there_for_the_caller(request, server):
-    _, _, response = await request(
-        b'PUT', server.url, headers=[(b'content-length', b'3')], body=Body(b'END'))
+    _, _, response = await request(b'PUT', server.url, headers=OF_3_BYTES, body=Body(b'END'))
     assert await anext(response) == b'1'
     server.handler.go[1].set()
     await asyncio.sleep(0.02)
     assert await anext(response) == b'1'
 
 
-@in_loop
-async def test_content_that_comes_while_the_body_is_sent_on_does_not_spin():
+@served(answering_the_head(OK[:-2], b'ok'))
+async def test_content_that_comes_while_the_body_is_sent_on_does_not_spin(request, server):
     async def body():
         await asyncio.sleep(0.05)
         yield b'x'
 
-    async def then(reader, writer):
-        await reader.read()
-
-    handler = answering_the_head(OK[:-2], b'ok', then=then)
-    async with Server(handler) as server, pool() as request:
-        with few_polls():
-            assert (await get(request, server.url, b'PUT', body=body,
-                              headers=[(b'content-length', b'1')]))[2] == b'ok'
+    with few_polls():
+        assert (await put_body(request, server, body, 1))[2] == b'ok'
 
 
-@in_loop
-async def test_hooks_around_a_request_are_called_around_an_early_answer_too():
-    calls = []
-    async with Server(answering_the_head(TOO_LARGE)) as server, pool(
-            sock_pre_message=lambda _: calls.append('pre'),
-            sock_post_message=lambda _: calls.append('post')) as request:
-        await get(request, server.url, b'PUT', body=Body(b'x', then=wait_for_ever),
-                  headers=[(b'content-length', b'9')])
-    assert calls == ['pre', 'post']
-
-
-@in_loop
-async def test_connection_is_closed_before_a_body_that_failed_closes():
+@pytest.mark.parametrize(('fields', 'text', 'content'), [
+    pytest.param(OF_3_BYTES, 'expected 1 more bytes', b'ab', id='More than said.'),
+    pytest.param([], 'expected a content-length or transfer-encoding in headers; got 2 bytes of '
+                 'body', b'', id='Any without a length.'),
+])
+@served(Receiving, socks=True)
+async def test_connection_is_closed_before_a_body_that_failed_closes(
+        request, server, fields, text, content):
     async def at_end():
-        seen.append(socks.open())
+        seen.append(server.socks.open())
 
-    socks, seen, body = Socks(), [], Body(b'ab', b'cd', at_end=at_end)
-    async with Server(Receiving()) as server, pool(get_sock=socks) as request:
-        with failing(lowhaio.HttpDataError, 'expected 1 more bytes'):
-            await request(b'PUT', server.url, headers=[(b'content-length', b'3')], body=body)
+    seen, body = [], Body(b'ab', b'cd', at_end=at_end)
+    with failing(lowhaio.HttpDataError, text):
+        await request(b'PUT', server.url, headers=fields, body=body)
+    assert body.is_done()
     assert seen == [[False]]
+    assert await server.handler.content() == content
+
+
+@pytest.mark.parametrize(('body', 'fields', 'text'), [
+    (lowhaio.streamed(b'abcd'), OF_3_BYTES, '.* of 3 bytes, by its content-length; got one of 4'),
+    (lowhaio.streamed(b'ab'), OF_3_BYTES, '.* of 3 bytes, by its content-length; got one of 2'),
+    (lowhaio.streamed(b'a'), [], '.* with a content-length or transfer-encoding in headers; got'),
+    (lowhaio.streamed('abc'), OF_3_BYTES, 'valid data of streamed; got memoryview'),
+    (lowhaio.empty_async_iterator, OF_3_BYTES, '.* 3 bytes, by its content-length; got one of 0'),
+])
+@served(Receiving, socks=True)
+async def test_known_body_that_is_not_as_said_is_refused(request, server, body, fields, text):
+    with failing(lowhaio.HttpConnectionError, 'refused: expected ' + text, ValueError):
+        await request(b'PUT', server.url, headers=fields, body=body)
+    assert server.socks == []
 
 
 async def reset(reader, writer):
@@ -3717,111 +3693,60 @@ async def close_unread(reader, writer):
     pass
 
 
-@pytest.mark.parametrize('answer', [TOO_LARGE, OK])
+@pytest.mark.parametrize(('answer', 'content'), [(TOO_LARGE, b'413late'), (OK, b'200ok')])
 @pytest.mark.parametrize('then', [reset, close_unread])
 @in_loop
-async def test_answer_of_a_peer_that_then_closes_is_given(answer, then):
-    async def body():
-        try:
-            while True:
-                await asyncio.sleep(0)
-                yield b'x' * 1000
-        finally:
-            ended.append(True)
-
-    ended = []
-
+async def test_answer_of_a_peer_that_then_closes_is_given(answer, content, then):
     async def after(reader, writer):
         await asyncio.sleep(0.01)       # the answer is on its way, and has been read
         await then(reader, writer)
 
+    body = Endless(bytes(1000))
     async with Server(answering_the_head(answer, then=after, pause=True)) as server, \
             pool() as request:
-        code, _, content = await get(request, server.url, b'PUT', body=body,
-                                     headers=[(b'content-length', b'9' * 15)])
-        assert code + content == (b'200ok' if answer is OK else b'413late')
-        assert ended == [True]
+        assert b''.join((await put_body(request, server, body, 10 ** 15))[::2]) == content
+        assert body.is_done()
 
 
-@in_loop
-async def test_answer_that_nobody_has_read_yet_is_given_when_a_send_fails():
-    holding = Holding()
+async def send_unheard(logger, loop, sock, socket_timeout, body, body_args, body_kwargs):
+    await asyncio.sleep(0.01)           # until the server has the connection
+    async for chunk in body(*body_args, **dict(body_kwargs)):
+        sock.send(chunk)
 
+
+@served(Holding, send_body=send_unheard, recv_bufsize=10)
+async def test_answer_that_nobody_has_read_yet_is_given_when_a_send_fails(request, server):
     async def body():
-        (_, writer), = holding.streams
+        (_, writer), = server.handler.streams
         with peer_socket(writer) as peer:
             peer.send(OK)
-            peer.shutdown(socket.SHUT_RDWR)
+            shut_down(peer)
         yield b'x' * 10
         yield b'x' * 10         # the event loop has not run since: this one fails
         yield b'x' * 10
 
-    async def send_body(logger, loop, sock, socket_timeout, body, body_args, body_kwargs):
-        await asyncio.sleep(0.01)       # until the server has the connection
-        async for chunk in body(*body_args, **dict(body_kwargs)):
-            sock.send(chunk)
-
-    async with Server(holding) as server, \
-            pool(send_body=send_body, recv_bufsize=10) as request:
-        assert (await get(request, server.url, b'PUT', body=body,
-                          headers=[(b'content-length', b'30')]))[2] == b'ok'
-        assert server.connections == 1
+    assert (await put_body(request, server, body, 30))[2] == b'ok'
+    assert server.connections == 1
 
 
 @served(answering_the_head(b'HTTP/1.1 20', then=close_unread))
 async def test_peer_that_closes_while_it_is_sent_to_without_an_answer(request, server):
-    async def body():
-        while True:
-            await asyncio.sleep(0)
-            yield b'x' * 1000
-
     with failing(lowhaio.HttpConnectionClosedError, r'^127.0.0.1:\d+: expected '):
-        await request(b'PUT', server.url, body=body,
-                      headers=[(b'content-length', b'9' * 15)])
+        await put_body(request, server, Endless(bytes(1000)), 10 ** 15)
 
 
-@in_loop
-async def test_send_that_fails_before_anything_is_read_names_its_error():
-    holding = Holding()
-
-    async def send_body(*_):
-        raise BrokenPipeError(32, 'Broken pipe')
-
-    async with Server(holding) as server, \
-            pool(send_body=send_body, socket_timeout=0.02) as request:
-        with failing(lowhaio.HttpConnectionClosedError, 'request to go on; got BrokenPipeError',
-                     BrokenPipeError):
-            await request(b'PUT', server.url, headers=[(b'content-length', b'1')])
-
-
-@in_loop
-async def test_half_close_after_an_answer_does_not_end_the_sending():
-    received = []
-
-    async def then(reader, writer):
-        writer.write_eof()
-        received.append(await reader.readexactly(6))
-        await reader.read()
-
-    async def body():
-        for _ in range(3):
-            await asyncio.sleep(0.005)
-            yield b'ab'
-
-    async with Server(answering_the_head(OK, then=then)) as server, pool() as request:
-        assert (await get(request, server.url, b'PUT', body=body,
-                          headers=[(b'content-length', b'6')]))[2] == b'ok'
-        await until(lambda: received == [b'ababab'])
-        await get(request, server.url, b'PUT', body=lowhaio.streamed(b'ababab'),
-                  headers=[(b'content-length', b'6')])
-        assert server.connections == 2
+@served(Holding, send_body=raising(BrokenPipeError(32, 'Broken pipe')), socket_timeout=0.02)
+async def test_send_that_fails_before_anything_is_read_names_its_error(request, server):
+    with failing(lowhaio.HttpConnectionClosedError, 'request to go on; got BrokenPipeError',
+                 BrokenPipeError):
+        await request(b'PUT', server.url, headers=[(b'content-length', b'1')])
 
 
 @served(answering_the_head(b'SSH-2.0-OpenSSH\r\n'))
 async def test_malformed_answer_ends_the_sending(request, server):
     body = Body(b'x', then=wait_for_ever)
     with failing(lowhaio.HttpDataError, "expected a status line; got b'SSH-2.0-OpenSSH"):
-        await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'9')])
+        await put_body(request, server, body, 9)
     assert body.is_done()
 
 
@@ -3838,33 +3763,28 @@ async def test_cancellation_from_outside_wins_over_an_early_answer():
     async with Server(answering_the_head(TOO_LARGE)) as server, \
             pool(get_sock=Socks(Cancelling)) as request:
         with pytest.raises(asyncio.CancelledError):
-            await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'9')])
+            await put_body(request, server, body, 9)
         assert task.cancelling() == 1
         assert body.is_done()
         task.uncancel()
 
 
+async def hook_that_swallows(*_):
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    await asyncio.sleep(0.001)
+
+
+async def hook_that_fails(*_):
+    try:
+        await asyncio.Event().wait()
+    finally:
+        raise OSError('cannot clean up')
+
+
+@pytest.mark.parametrize('send_body', [hook_that_swallows, hook_that_fails])
 @in_loop
-async def test_hook_that_swallows_the_end_of_the_sending_does_no_harm():
-    async def send_body(*_):
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
-        await asyncio.sleep(0.001)
-
-    async with Server(answering_the_head(TOO_LARGE)) as server, \
-            pool(send_body=send_body) as request:
-        assert (await get(request, server.url, b'PUT'))[2] == b'late'
-        assert asyncio.current_task().cancelling() == 0
-
-
-@in_loop
-async def test_hook_that_fails_when_the_sending_ends_does_not_hide_the_answer():
-    async def send_body(*_):
-        try:
-            await asyncio.Event().wait()
-        finally:
-            raise OSError('cannot clean up')
-
+async def test_hook_that_does_not_end_with_the_sending_does_not_hide_the_answer(send_body):
     async with Server(answering_the_head(TOO_LARGE)) as server, \
             pool(send_body=send_body) as request:
         assert (await get(request, server.url, b'PUT'))[2] == b'late'
@@ -4022,12 +3942,10 @@ async def aclose(body):
 
 
 @pytest.mark.parametrize('leave', [drop, read_half_and_drop, aclose])
-@in_loop
-async def test_response_body_not_read_to_its_end_closes_its_connection_at_once(leave):
-    socks = Socks()
-    async with Server(Halves()) as server, pool(get_sock=socks) as request:
-        await leave((await request(b'GET', server.url))[2])
-        assert socks.open() == [False]
+@served(Halves, socks=True)
+async def test_response_body_not_read_to_its_end_closes_its_connection(request, server, leave):
+    await leave((await request(b'GET', server.url))[2])
+    assert server.socks.open() == [False]
 
 
 @served(answering(OK[:-1], then='close'))
@@ -4040,7 +3958,7 @@ async def test_response_body_iterated_after_an_error_fails_again(request, server
         await anext(body)
 
 
-@served(Halves())
+@served(Halves)
 async def test_response_body_iterated_by_two_tasks_fails(request, server):
     body = (await request(b'GET', server.url))[2]
     await anext(body)
@@ -4052,37 +3970,29 @@ async def test_response_body_iterated_by_two_tasks_fails(request, server):
         await first
 
 
-@pytest.mark.parametrize('what', ['anext', 'aclose'])
-@in_loop
-async def test_response_body_shared_by_two_tasks_fails_also_when_bytes_are_always_there(what):
-    async def handler(reader, writer):
-        await read_request(reader)
-        writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n' + b'x' * 999)
-        await reader.read()
+@pytest.mark.parametrize(('method', 'failures'), [('__anext__', 1), ('aclose', 0)])
+@served(answering(b'HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n' + b'x' * 999),
+        recv_bufsize=10)
+async def test_response_body_that_never_waits_is_not_shared(request, server, method, failures):
+    """Two tasks cannot use it, as they cannot use one that waits."""
+    turns, failed = [], []
 
-    failures = []
+    async def spoil():
+        await until(lambda: len(turns) >= 16)
+        try:
+            await getattr(body, method)()
+        except lowhaio.HttpDataError as error:
+            failed.append(error)
 
-    async def spoil(body):
-        while not failures:
-            await asyncio.sleep(0)
-            if turns and len(turns) >= 16:
-                try:
-                    await getattr(body, '__' + what + '__' if what == 'anext' else what)()
-                except lowhaio.HttpDataError as error:
-                    failures.append(error)
-                return
-
-    turns = []
-    async with Server(handler) as server, pool(recv_bufsize=10) as request:
-        body = (await request(b'GET', server.url))[2]
-        await asyncio.sleep(0.01)       # until all of it has arrived
-        spoiler = asyncio.create_task(spoil(body))
-        with pytest.raises(lowhaio.HttpDataError, match='expected an open body'):
-            async for _ in body:
-                turns.append(len(turns))
-                assert len(turns) < 50
-        await spoiler
-        assert len(failures) == (what == 'anext')
+    body = (await request(b'GET', server.url))[2]
+    await asyncio.sleep(0.01)       # until all of it has arrived
+    spoiler = asyncio.create_task(spoil())
+    with pytest.raises(lowhaio.HttpDataError, match='expected an open body'):
+        async for _ in body:
+            turns.append(len(turns))
+            assert len(turns) < 50
+    await spoiler
+    assert len(failed) == failures
 
 
 @in_loop
@@ -4865,9 +4775,7 @@ async def test_cancellation_while_others_have_their_turn_closes_what_is_not_at_i
         request, server):
     _, _, body = await request(b'GET', server.url)
     task, descriptors = await pausing(body), len(open_descriptors())
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await cancel(task)
     assert len(open_descriptors()) < descriptors
     assert len(await lowhaio.buffered(body)) == 300 - lowhaio._MAX_TURN
 
@@ -4875,9 +4783,7 @@ async def test_cancellation_while_others_have_their_turn_closes_what_is_not_at_i
     assert server.connections == 2
     task = await pausing(body)
     assert len(await lowhaio.buffered(body)) == 300 - lowhaio._MAX_TURN
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await cancel(task)
     await get(request, server.url)
     assert server.connections == 2
 
@@ -4889,9 +4795,7 @@ async def test_cancelled_while_it_waits_leaves_no_timer(request, server):
     with Clock(asyncio.get_running_loop()) as clock:
         task = asyncio.create_task(get(request, server.url))
         await until(lambda: any(timer.when() == clock.now + 10 for timer in clock.left()))
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        await cancel(task)
         assert clock.left() == []
     assert server.socks.open() == [False]
 
@@ -5480,28 +5384,22 @@ async def test_peer_that_ends_the_connection_without_a_whole_answer(handler, tex
 async def test_changed_record_takes_a_new_connection_and_closes_the_old_one(monkeypatch):
     monkeypatch.setattr(lowhaio, '_MIN_TTL', 0)
     socks = Socks()
-    async with servers(answering(OK), answering(OK)) as (old, new), \
-            Dns({'a.test': ['127.0.0.1']}, ttl=0) as dns, \
+    async with servers(answering(OK), answering(OK)) as (old, new), Dns(ttl=0) as dns, \
             pool(get_dns_resolver=dns.get_resolver, get_sock=socks) as request:
-        url = f'http://a.test:{old.port}/'
-        for _ in range(3):
-            await get(request, url)
-        assert (old.connections, new.connections, socks.open()) == (1, 0, [True])
-
-        dns.records['a.test'] = ['127.0.0.2']
-        await get(request, url)
-        assert (old.connections, new.connections, socks.open()) == (1, 1, [False, True])
-
-        dns.records['a.test'] = ['127.0.0.1', '127.0.0.2']
-        await get(request, url)         # it is among them
-        assert (old.connections, new.connections, socks.open()) == (1, 1, [False, True])
+        for addresses, state in (
+                (['127.0.0.1'], (1, 0, [True])),
+                (['127.0.0.2'], (1, 1, [False, True])),
+                (['127.0.0.1', '127.0.0.2'], (1, 1, [False, True]))):   # it is among them
+            dns.records['a.test'] = addresses
+            for _ in range(3):
+                await get(request, f'http://a.test:{old.port}/')
+                assert (old.connections, new.connections, socks.open()) == state
 
 
 @in_loop
 async def test_connection_at_an_address_withdrawn_while_in_use_is_not_kept(monkeypatch):
     monkeypatch.setattr(lowhaio, '_MIN_TTL', 0)
-    halves, socks = Halves(), Socks()
-    resolver = Resolver(['127.0.0.1'])
+    halves, socks, resolver = Halves(), Socks(), Resolver(['127.0.0.1'])
     async with servers(halves, answering(OK)) as (old, new), \
             pool(get_dns_resolver=resolver, get_sock=socks) as request:
         url = f'http://a.test:{old.port}/'
@@ -5514,22 +5412,17 @@ async def test_connection_at_an_address_withdrawn_while_in_use_is_not_kept(monke
         assert socks.open() == [False, True]
 
 
+@pytest.mark.parametrize('answer', [['127.0.0.1'], lambda: iter(['127.0.0.1'])],
+                         ids=['a list', 'any iterable'])
 @in_loop
-async def test_resolver_without_expires_at_is_asked_for_every_request(monkeypatch):
+async def test_resolver_without_expires_at_is_asked_for_every_request(answer, monkeypatch):
     monkeypatch.setattr(lowhaio, '_MIN_TTL', 0)
-    resolver = Resolver(['127.0.0.1'])
+    resolver = Resolver(answer)
     async with Server(answering(OK)) as server, pool(get_dns_resolver=resolver) as request:
         for _ in range(3):
-            await get(request, f'http://a.test:{server.port}/')
+            assert (await get(request, f'http://a.test:{server.port}/'))[2] == b'ok'
         assert (resolver.asked, server.connections) == (['a.test'] * 3, 1)
     assert resolver.cleared == 1
-
-
-@in_loop
-async def test_resolver_may_give_any_iterable():
-    resolver = Resolver(lambda: iter(['127.0.0.1']))
-    async with Server(answering(OK)) as server, pool(get_dns_resolver=resolver) as request:
-        assert (await get(request, f'http://a.test:{server.port}/'))[2] == b'ok'
 
 
 @in_loop
@@ -5564,24 +5457,28 @@ async def test_literal_address_skips_dns_and_ipv6_gets_its_family(host):
 @in_loop
 async def test_next_record_is_tried_when_the_first_one_refuses():
     socks = Socks()
-    async with Server(answering(OK), host='127.0.0.2') as server, \
-            pool(get_dns_resolver=Resolver(['127.0.0.3', '127.0.0.2']), get_sock=socks) as request:
-        assert (await get(request, f'http://a.test:{server.port}/'))[2] == b'ok'
-        assert socks.open() == [False, True]
+    records = {'a.test': ['127.0.0.3', '127.0.0.2'], 'b.test': ['127.0.0.2', '127.0.0.3']}
+    async with Server(answering(OK), host='127.0.0.2') as server, Dns(records) as dns, \
+            pool(get_dns_resolver=dns.get_resolver, get_sock=socks) as request:
+        for name, is_open in (('a.test', [False, True]), ('b.test', [False, True, True])):
+            assert (await get(request, f'http://{name}:{server.port}/'))[2] == b'ok'
+            assert socks.open() == is_open
 
 
 @in_loop
-async def test_all_refusing_addresses_are_named():
-    socks, hosts = Socks(), ['127.0.0.1', '127.0.0.2']
+async def test_refusing_addresses_are_named_and_the_body_is_not_started():
+    socks, body, hosts = Socks(), Body(b'x'), ['127.0.0.1', '127.0.0.2']
     with reserved(*hosts) as port:
         async with pool(get_dns_resolver=Resolver(hosts), get_sock=socks) as request:
-            with failing(lowhaio.HttpConnectionError,
-                         f'^a.test:{port}: expected a connection; got '
-                         f'127.0.0.1 port {port}: ConnectionRefusedError.*, '
-                         f'127.0.0.2 port {port}: ConnectionRefusedError',
-                         ConnectionRefusedError):
-                await request(b'GET', f'http://a.test:{port}/')
-            assert socks.open() == [False, False]
+            for name, count, text in (
+                    ('127.0.0.1', 1, 'Refused'),
+                    ('a.test', 3, f'^a.test:{port}: expected a connection; got '
+                                  f'127.0.0.1 port {port}: ConnectionRefusedError.*, '
+                                  f'127.0.0.2 port {port}: ConnectionRefusedError')):
+                with failing(lowhaio.HttpConnectionError, text, ConnectionRefusedError):
+                    await request(b'PUT', f'http://{name}:{port}/', body=body)
+                assert socks.open() == [False] * count
+            assert body.calls == 0
 
 
 @contextlib.contextmanager
@@ -5621,17 +5518,14 @@ async def test_addresses_are_tried_side_by_side_until_connect_timeout(settings, 
 
 @in_loop
 async def test_second_address_has_the_time_that_the_first_has_left():
-    """And it has nothing to do with socket_timeout."""
-    hosts = ['127.0.0.1', '127.0.0.2']
+    """It has nothing to do with socket_timeout."""
+    hosts, times = ['127.0.0.1', '127.0.0.2'], {'connect_timeout': 8, 'socket_timeout': 1}
     with reserved(*hosts) as port, never_answering('127.0.0.2', port=port):
-        async with pool(get_dns_resolver=Resolver(hosts), connect_timeout=8,
-                        socket_timeout=1) as request:
+        async with pool(get_dns_resolver=Resolver(hosts), **times) as request:
             with Clock(asyncio.get_running_loop()) as clock:
                 task = asyncio.create_task(request(b'GET', f'http://a.test:{port}/'))
                 await until(lambda: 8 in [timer.when() - clock.now for timer in clock.left()])
-                task.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await task
+                await cancel(task)
                 assert clock.left() == []
 
 
@@ -5653,20 +5547,11 @@ async def test_connection_that_is_there_wins_over_the_timer():
 
 
 @in_loop
-async def test_next_record_of_a_real_answer_is_tried_when_the_first_refuses():
-    async with Server(answering(OK), host='127.0.0.2') as server, \
-            Dns({'a.test': ['127.0.0.3', '127.0.0.2'], 'b.test': ['127.0.0.2', '127.0.0.3']}
-                ) as dns, pool(get_dns_resolver=dns.get_resolver) as request:
-        for name in ('a.test', 'b.test'):
-            assert (await get(request, f'http://{name}:{server.port}/'))[2] == b'ok'
-
-
-@in_loop
 async def test_address_that_answers_is_reached_although_the_first_never_does():
-    with reserved('127.0.0.1', '127.0.0.2') as port, never_answering('127.0.0.1', port=port):
+    hosts = ['127.0.0.1', '127.0.0.2']
+    with reserved(*hosts) as port, never_answering('127.0.0.1', port=port):
         async with Server(answering(OK), host='127.0.0.2', port=port), \
-                pool(get_dns_resolver=Resolver(['127.0.0.1', '127.0.0.2']),
-                     connect_timeout=0.4) as request:
+                pool(get_dns_resolver=Resolver(hosts), connect_timeout=0.4) as request:
             assert (await get(request, f'http://a.test:{port}/'))[2] == b'ok'
 
 
@@ -5677,9 +5562,7 @@ async def test_cancelled_while_connecting_leaves_nothing():
         async with pool(get_sock=socks) as request:
             task = asyncio.create_task(request(b'GET', f'http://127.0.0.1:{port}/'))
             await until(lambda: socks)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+            await cancel(task)
             assert socks.open() == [False]
 
 
@@ -5691,6 +5574,21 @@ async def test_socket_that_cannot_be_made_is_a_connection_error():
     async with pool(get_sock=get_sock) as request:
         with failing(lowhaio.HttpConnectionError, '127.0.0.1.*Too many open files', OSError):
             await request(b'GET', 'http://127.0.0.1:1/')
+
+
+@pytest.mark.parametrize(('record', 'cause', 'text'), [
+    (3, aiodnsresolver.DnsRecordDoesNotExist, 'got DnsRecordDoesNotExist'),
+    (2, aiodnsresolver.DnsError, 'got Dns'),
+    (None, aiodnsresolver.DnsTimeout, 'got DnsTimeout'),
+])
+@in_loop
+async def test_name_that_is_not_resolved_is_a_dns_error(record, cause, text):
+    started = []
+    async with Dns({'a.test': record}, seconds=0.02) as dns, \
+            pool(get_dns_resolver=dns.get_resolver) as request:
+        with failing(lowhaio.HttpDnsError, r'^a.test:80: expected A records; ' + text, cause):
+            await request(b'GET', 'http://a.test/', body=started.append)
+        assert started == []
 
 
 class ConnectedAtOnce(socket.socket):
@@ -5757,9 +5655,7 @@ async def test_connecting_side_by_side_is_cancelled(seconds):
         async with pool(get_dns_resolver=Resolver(hosts), get_sock=socks) as request:
             task = asyncio.create_task(request(b'GET', f'http://a.test:{port}/'))
             await asyncio.sleep(seconds)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+            await cancel(task)
             assert not any(socks.open())
             assert timers_of_lowhaio() == []
 
@@ -6131,9 +6027,7 @@ async def test_tls_handshake_has_one_time_limit_and_no_busy_loop(drip):
 async def test_cancelled_in_the_tls_handshake_leaves_nothing(request, server):
     task = asyncio.create_task(request(b'GET', server.url.replace('http', 'https')))
     await until(lambda: server.connections)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await cancel(task)
     await until(lambda: not server.tasks)
 
 
@@ -6261,22 +6155,6 @@ async def test_http2_that_was_chosen_by_alpn_is_told():
 
 # Names.
 
-@pytest.mark.parametrize(('record', 'cause', 'text'), [
-    (3, aiodnsresolver.DnsRecordDoesNotExist, 'got DnsRecordDoesNotExist'),
-    (2, aiodnsresolver.DnsError, 'got Dns'),
-    (None, aiodnsresolver.DnsTimeout, 'got DnsTimeout'),
-])
-@in_loop
-async def test_name_that_is_not_resolved_is_a_dns_error_and_the_task_as_before(
-        record, cause, text):
-    started = []
-    async with Dns({'a.test': record}, seconds=0.02) as dns, \
-            pool(get_dns_resolver=dns.get_resolver) as request:
-        with failing(lowhaio.HttpDnsError, r'^a.test:80: expected A records; ' + text, cause):
-            await request(b'GET', 'http://a.test/', body=started.append)
-        assert started == []
-
-
 @in_loop
 async def test_answer_without_addresses_is_a_dns_error():
     async with pool(get_dns_resolver=Resolver([])) as request:
@@ -6288,29 +6166,21 @@ async def test_answer_without_addresses_is_a_dns_error():
 async def test_name_resolved_at_the_second_try_leaves_the_task_as_before():
     async with Server(answering(OK)) as server, Dns({'a.test': None}, seconds=0.05) as dns, \
             pool(get_dns_resolver=dns.get_resolver) as request:
-        asyncio.get_running_loop().call_later(
-            0.03, dns.records.__setitem__, 'a.test', ['127.0.0.1'])
+        asyncio.get_running_loop().call_later(0.03, dns.records.update, {'a.test': ['127.0.0.1']})
         async with asyncio.timeout(5):
             assert (await get(request, f'http://a.test:{server.port}/'))[2] == b'ok'
         assert asyncio.current_task().cancelling() == 0
         assert len(dns.queries) > 1
 
 
-async def swallow_and_wait():
-    await asyncio.Event().wait()
-
-
-async def swallow_and_fail():
-    raise OSError('no network')
-
-
-async def swallow_and_answer():
+async def resolve_at_last():
     return ['127.0.0.1']
 
 
-@pytest.mark.parametrize('goes_on', [swallow_and_wait, swallow_and_fail, swallow_and_answer])
+@pytest.mark.parametrize('go_on', [wait_for_ever, raising(OSError('no network')), resolve_at_last],
+                         ids=['it waits', 'it fails', 'it answers'])
 @in_loop
-async def test_cancellation_in_the_iteration_of_a_dns_timeout_is_not_lost(goes_on):
+async def test_cancellation_that_a_resolver_takes_for_its_timeout_is_not_lost(go_on):
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     class Swallowing(Resolver):
@@ -6319,7 +6189,7 @@ async def test_cancellation_in_the_iteration_of_a_dns_timeout_is_not_lost(goes_o
             loop.call_soon(task.cancel)         # and from outside
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.Event().wait()
-            return await goes_on()
+            return await go_on()
 
     async with pool(get_dns_resolver=Swallowing([])) as request:
         with pytest.raises(asyncio.CancelledError):
@@ -6333,10 +6203,7 @@ async def test_cancelled_while_resolving_leaves_nothing():
     async with Dns({'a.test': None}) as dns, pool(get_dns_resolver=dns.get_resolver) as request:
         task = asyncio.create_task(request(b'GET', 'http://a.test/'))
         await until(lambda: dns.queries)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert task.cancelled()
+        await cancel(task)
 
 
 # DNS.
@@ -7131,9 +6998,7 @@ async def probe_client(plain, tls):
             assert isinstance(caught.value.__cause__, TimeoutError)
             task = asyncio.ensure_future(get(request, f'{plain}ignore'))
             await asyncio.sleep(0.1)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+            await cancel(task)
             print('refused, timed out, cancelled')
 
             for _ in range(3):
