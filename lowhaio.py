@@ -778,7 +778,6 @@ def _told(exception):
     return repr(exception) if is_all else f'{exception!r}, because of {innermost!r}'
 
 
-
 # Request on the wire. Nothing here waits.
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")               # RFC 9110 5.6.2
@@ -2043,7 +2042,7 @@ async def _when_ready(loop, sock, seconds, attempt, is_send=False):
         seconds: in all. Then comes a last attempt, so that what has arrived in time wins.
         is_send: without a last attempt, since the kernel may have room that the peer has not
             made. Of TLS, each time that the socket is ready starts the time again, since part of
-            a record is progress.
+            a record is progress; a peer that wants to renegotiate is refused.
 
     Raises:
         TimeoutError: the time is over.
@@ -2052,7 +2051,9 @@ async def _when_ready(loop, sock, seconds, attempt, is_send=False):
     while True:
         try:
             return attempt()
-        except ssl.SSLWantReadError:            # not both: a socket is nearly always writable
+        except ssl.SSLWantReadError as error:   # not both: a socket is nearly always writable
+            if is_send:
+                raise ssl.SSLError('expected to send; got a wish to renegotiate TLS') from error
             add, remove = loop.add_reader, loop.remove_reader
         except (BlockingIOError, ssl.SSLWantWriteError):
             add, remove = loop.add_writer, loop.remove_writer
@@ -2184,18 +2185,13 @@ def _most_at_once(sock):
 
 
 async def _send_some(loop, sock, socket_timeout, data):
-    """Return the number of bytes that were taken, at least one.
-
-    A peer that wants to renegotiate TLS meanwhile is refused.
-    """
+    """Return the number of bytes that were taken, at least one."""
     if len(data) > _TLS_RECORD:
         data = memoryview(data)[:_most_at_once(sock)]
     try:
         return sock.send(data)
-    except (BlockingIOError, ssl.SSLWantWriteError):
+    except _WOULD_BLOCK:
         pass
-    except ssl.SSLWantReadError as error:
-        raise ssl.SSLError('expected to send; got a wish to renegotiate TLS') from error
     return await _when_ready(loop, sock, socket_timeout, functools.partial(sock.send, data), True)
 
 

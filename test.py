@@ -6031,10 +6031,17 @@ async def test_cancelled_in_the_tls_handshake_leaves_nothing(request, server):
     await until(lambda: not server.tasks)
 
 
-@served(Receiving, get_sock=choosy(ssl.SSLWantReadError()))
-async def test_wish_to_renegotiate_tls_is_refused(request, server):
-    with failing(lowhaio.HttpConnectionError, 'got a wish to renegotiate TLS', ssl.SSLError):
-        await request(b'GET', server.url)
+@pytest.mark.parametrize(('outcomes', 'kind'), [
+    pytest.param([], lowhaio.HttpConnectionError, id='At first.'),
+    pytest.param([BlockingIOError()], lowhaio.HttpConnectionError, id='After a wait.'),
+    pytest.param([5, BlockingIOError()], lowhaio.HttpDataError, id='After some bytes.'),
+])
+@in_loop
+async def test_wish_to_renegotiate_tls_is_refused(outcomes, kind):
+    socks = choosy(*outcomes, *[ssl.SSLWantReadError()] * 9)
+    async with Server(Receiving()) as server, pool(get_sock=socks) as request:
+        with failing(kind, 'got a wish to renegotiate TLS', ssl.SSLError):
+            await request(b'GET', server.url)
 
 
 class RefusingSessions:
