@@ -297,21 +297,23 @@ def timeout(loop, max_time):
             that swallows the cancellation ends without error.
     """
     interrupt = _Interrupt(loop)
-    timer = loop.call_later(max_time, interrupt)
+    timer, is_over = None, False
 
     def reset():
         nonlocal timer
-        if timer is not None:           # else the block is over
+        if timer is not None:
             timer.cancel()
-            timer = loop.call_later(max_time, interrupt)
+        is_limited = max_time < _NEVER and not is_over      # as in _event_of_one
+        timer = loop.call_later(max_time, interrupt) if is_limited else None
 
     try:
+        reset()
         with interrupt:
             yield reset
             return                      # in time, or the cancellation was swallowed
     finally:
-        timer.cancel()
-        timer = None
+        is_over = True
+        reset()
 
     raise TimeoutError(f'expected an end within {max_time} s; got none')
 
@@ -2072,17 +2074,18 @@ async def _event_of_one(loop, add, remove, socks, deadline):
 
     Args:
         add, remove: the loop's methods for readers, or those for writers.
-        deadline: a loop time.
+        deadline: a loop time. Infinity has no timer: qasync's takes none, rloop's ends at once.
     """
     waiter = loop.create_future()
     filenos = [sock.fileno() for sock in socks]
-    timer = loop.call_at(deadline, _wake, waiter, False)
+    timer = loop.call_at(deadline, _wake, waiter, False) if deadline < _NEVER else None
     try:
         for fileno in filenos:
             add(fileno, _wake, waiter, True)
         return await waiter
     finally:
-        timer.cancel()
+        if timer is not None:
+            timer.cancel()
         for fileno in filenos:
             remove(fileno)
 

@@ -4539,12 +4539,29 @@ async def test_connection_that_is_idle_again_has_all_its_time_again(socket_timeo
         assert server.connections == 1
 
 
-@served(answering(OK), connect_timeout=math.inf, socket_timeout=math.inf,
-        keep_alive_timeout=math.inf)
-async def test_no_limit_on_a_time_is_infinity(request, server):
-    for _ in range(2):
-        assert (await get(request, server.url))[2] == b'ok'
-    assert server.connections == 1
+@in_loop
+async def test_no_limit_on_a_time_is_infinity_and_no_timer(monkeypatch):
+    """A timer for an infinite time ends at once on rloop, and raises on qasync."""
+    def noting(set_timer):
+        def call(seconds, *args, **kwargs):
+            times.append(seconds)
+            return set_timer(seconds, *args, **kwargs)
+
+        return call
+
+    loop, times = asyncio.get_running_loop(), []
+    no_limits = dict.fromkeys(('connect_timeout', 'socket_timeout', 'keep_alive_timeout'), math.inf)
+    async with Server(answering(OK), tls=tls_server()) as server, \
+            pool(get_ssl_context=tls_client, **no_limits) as request:
+        for name in ('call_at', 'call_later'):
+            monkeypatch.setattr(loop, name, noting(getattr(loop, name)))
+        for _ in range(2):
+            assert (await get(request, server.url))[2] == b'ok'
+        with lowhaio.timeout(loop, math.inf) as reset:
+            reset()
+        assert server.connections == 1
+    assert times
+    assert all(map(math.isfinite, times))
 
 
 # Fairness: other tasks run although receiving or sending is always ready.
@@ -7015,6 +7032,15 @@ async def probe_client(plain, tls):
                 *(get(request, f'{plain}length/2') for _ in range(150)))
             assert [body for _, _, body in answers] == [bytes(2)] * 150
         print('closed while idle, 150 at once')
+
+        no_limits = dict.fromkeys(('connect_timeout', 'socket_timeout'), math.inf)
+        async with pool(get_ssl_context=tls_client, **no_limits) as request:
+            for url in (plain, tls):
+                assert (await get(request, f'{url}sink', b'POST', headers=length, body=upload)
+                        )[2] == b'000010000000'
+        with lowhaio.timeout(asyncio.get_running_loop(), math.inf):
+            await asyncio.sleep(0.01)
+        print('not limited')
 
 
 # The published layers, as PyPI has them.
