@@ -1851,9 +1851,10 @@ class _Connection:
             if self.is_begun and isinstance(exception, _PEER_CLOSED):
                 kind = HttpConnectionClosedError
 
-        if kind is HttpConnectionClosedError and self.is_reused and not self.is_answered:
-            kind = HttpStaleConnectionError
+        if self.is_reused and what == 'request':
             text += ', on a connection that was idle before'
+            if kind is HttpConnectionClosedError and not self.is_answered:
+                kind = HttpStaleConnectionError
         error = kind(f'{_where(self.origin, self.address)}: {text}')
         error.__cause__ = cause
         return error

@@ -4257,8 +4257,17 @@ async def test_reused_connection_that_is_closed_without_a_byte_of_an_answer_is_s
         text = rf'^127.0.0.1:{server.port}: expected a response; got the end'
         with failing(kind, text) as caught:
             await request(b'GET', server.url)
-        assert ('idle before' in str(caught.value)) == (kind is lowhaio.HttpStaleConnectionError)
+        assert str(caught.value).endswith(', on a connection that was idle before') == bool(uses)
         assert server.connections == 1
+
+
+@served(answering(OK, b'left over'))
+async def test_bytes_left_over_on_an_idle_connection_are_told_as_such(request, server):
+    """As waitress sends them after its answer to HEAD."""
+    await get(request, server.url)
+    text = "expected a status line; got b'left over', on a connection that was idle before$"
+    with failing(lowhaio.HttpDataError, text):
+        await request(b'GET', server.url)
 
 
 @served(answering(OK), connect_timeout=0.1)
