@@ -393,13 +393,13 @@ def Pool(
         get_resolver_logger_adapter: likewise; returns a `get_logger_adapter` for the resolver.
         connect_timeout: seconds for connecting to one of the host's addresses, in all.
 
-    No limit on a time is `float('inf')`.
+    `float('inf')` as a time means no limit.
 
     Returns:
         The coroutine functions `request` and `close`.
 
     Raises:
-        ValueError: a parameter is none of these.
+        ValueError: a parameter is not as described.
         RuntimeError: there is no running event loop.
         NotImplementedError: the event loop cannot watch a socket.
     """
@@ -515,8 +515,10 @@ def Pool(
                 get_logger_adapter=get_logger_adapter)))
             addresses = tuple(dict.fromkeys(map(str, records)))     # each is tried once
         except Exception as exception:
-            raise HttpDnsError(f'{origin.where}: expected A records; got {_told(exception)}, for '
-                               'this very name: no search domains are tried') from exception
+            hint = ', for this very name: no search domains are tried' \
+                if isinstance(exception, aiodnsresolver.DnsRecordDoesNotExist) else ''
+            raise HttpDnsError(f'{origin.where}: expected A records; '
+                               f'got {_told(exception)}{hint}') from exception
         if not addresses:
             raise HttpDnsError(f'{origin.where}: expected A records; got none')
 
@@ -544,9 +546,10 @@ def Pool(
 
     async def connect(origin, log):
         """Return a new connection to one of the addresses, in the order in which they answer."""
-        context = get_context(origin) if origin.key[0] == 'https' else None
+        is_https = origin.key[0] == 'https'
+        context = get_context(origin) if is_https else None
         address, sock = await connect_to_one(origin, log)
-        if context:
+        if is_https:
             session = sessions.get(origin.key)
             if session is not None:
                 sessions.move_to_end(origin.key)
@@ -571,6 +574,9 @@ def Pool(
         except Exception as exception:
             raise HttpTlsError(f'{origin.where}: expected get_ssl_context to return an SSL '
                                f'context; got {_told(exception)}') from exception
+        if not isinstance(ssl_context, ssl.SSLContext):
+            raise HttpTlsError(f'{origin.where}: expected get_ssl_context to return an '
+                               f'ssl.SSLContext; got {ssl_context!r}')
         return ssl_context
 
     async def connect_to_one(origin, log):
@@ -604,6 +610,8 @@ def Pool(
             if not isinstance(exception, Exception):
                 raise
             hint = f'; does port {origin.key[2]} speak TLS?' if _may_be_no_tls(exception) else ''
+            if getattr(exception, 'verify_code', None) in _UNTRUSTED:
+                hint = ': get_ssl_context says which authorities are trusted'
             raise HttpTlsError(f'{_where(origin, address)}: expected a TLS handshake; '
                                f'got {_told(exception)}{hint}') from exception
         return sock
@@ -908,7 +916,7 @@ def _parse_url(url):
     except ValueError:
         port = 0                # whatever stands there, since it may be part of a password
     if port == 0:
-        raise ValueError('expected url with a port from 1 to 65535; got none of these digits')
+        raise ValueError('expected url with a port from 1 to 65535; got something else')
     if port is None:
         port = _DEFAULT_PORTS[parsed.scheme]
 
@@ -957,7 +965,7 @@ def _parse_host(parsed_url, shown=None):
                          f'allows; got {hostname!r}') from error
     _check_host_length(host)
     if not _HOST.fullmatch(host):       # the codec lets a space pass
-        raise ValueError(f'expected url with a host; got {shown}')
+        raise ValueError(f'expected url with a host, an IPv6 address in brackets; got {shown}')
     try:
         return str(ipaddress.IPv4Address(host)), True
     except ValueError:
@@ -990,7 +998,8 @@ def _checked_fields(http_version, headers):
         lower = _lower_token if len(name) <= _MAX_TOKEN else _lower_token.__wrapped__
         lower_name = lower(name, 'header field name')
         if _CONTROL.search(value):
-            raise ValueError(f'expected {name!r} without control characters; got one')
+            raise ValueError(f'expected {name!r} with a value without control characters such as '
+                             'line ends; got one')
         if lower_name in _FRAMING_FIELDS:
             before = fields.get(lower_name)
             if before is not None and lower_name == b'host':
@@ -1664,8 +1673,9 @@ class _Connection:
     def parse_head(self, data):
         """Return the final _response_head if all of it has come by now, or None."""
         if not data:
-            raise HttpConnectionClosedError('expected a response; got the end of the stream after '
-                                            f'{_quoted(self.unparsed)}')
+            so_far = f'after {_quoted(self.unparsed)}' if self.unparsed else 'before a byte'
+            raise HttpConnectionClosedError(
+                f'expected a response; got the end of the stream {so_far}')
 
         self.is_answered = True
         seen = len(self.unparsed)
@@ -1804,7 +1814,8 @@ class _Connection:
             self.close('keep-alive timeout')
         elif not self._waiter.is_done:
             if not self._has_received():            # bytes that have arrived win
-                self._waiter.exception = TimeoutError(f'no bytes within {self.timeout} s')
+                self._waiter.exception = TimeoutError(
+                    f'no bytes within {self.timeout} s: socket_timeout sets the limit')
             self._waiter.wake()
 
     def is_alive(self):
@@ -1893,7 +1904,7 @@ class _Connection:
 
     def __del__(self):
         if self.sock is not None and self.process == os.getpid():
-            warnings.warn(f'unclosed connection to {self.origin.host}: await the close() of its '
+            warnings.warn(f'unclosed connection to {self.origin.where}: await the close() of its '
                           'Pool before the event loop ends', ResourceWarning, 1, source=self)
             self.close('it was never closed')
 
@@ -2009,7 +2020,8 @@ async def _connect_first(loop, get_sock, addresses, port, seconds, losers, log):
                     return address, waiting.pop(address)
 
             if loop.time() >= deadline:
-                failure = TimeoutError(f'no connection within {seconds} s')
+                failure = TimeoutError(
+                    f'no connection within {seconds} s: connect_timeout sets the limit')
                 losers.update(dict.fromkeys([*waiting, *untried], repr(failure)))
                 break
             wake_at = min(next_start, deadline) if untried else deadline
@@ -2062,10 +2074,10 @@ async def _when_ready(loop, sock, seconds, attempt, is_send=False):
             add, remove = loop.add_writer, loop.remove_writer
 
         if loop.time() >= deadline:
-            raise TimeoutError(f'no progress within {seconds} s')
+            raise TimeoutError(f'no progress within {seconds} s: socket_timeout sets the limit')
         is_ready = await _event_of_one(loop, add, remove, [sock], deadline)
         if is_send and not is_ready:
-            raise TimeoutError(f'no bytes taken within {seconds} s')
+            raise TimeoutError(f'no bytes taken within {seconds} s: socket_timeout sets the limit')
         if is_send and isinstance(sock, ssl.SSLSocket):
             deadline = loop.time() + seconds
 
@@ -2102,6 +2114,7 @@ def _may_refuse_session(exception):
         and not isinstance(exception, ssl.SSLCertVerificationError)
 
 
+_UNTRUSTED = (18, 19, 20)       # OpenSSL's codes for a certificate of no known authority
 _NO_TLS = frozenset((           # OpenSSL's reasons for bytes that are no TLS
     'WRONG_VERSION_NUMBER', 'HTTP_REQUEST', 'HTTPS_PROXY_REQUEST', 'PACKET_LENGTH_TOO_LONG',
     'RECORD_LAYER_FAILURE', 'UNEXPECTED_MESSAGE', 'UNEXPECTED_RECORD', 'BAD_RECORD_TYPE'))

@@ -1038,7 +1038,7 @@ def test_header_section(headers, lines):
     assert request_head('http://a.test/', b'POST', (), headers, b'HTTP/1.0') == expected
 
 
-BAD_PORT = r'a port from 1 to 65535; got none of these digits$'
+BAD_PORT = r'a port from 1 to 65535; got something else$'
 BAD_HOST = 'beside the brackets|with a valid host'    # by the module, or by urlsplit
 BAD_LENGTH = 'content-length as one number'
 
@@ -1070,13 +1070,13 @@ REFUSED_ARGUMENTS = {
          'host of at most 254 characters; got 20000'),
         ('a scheme must be http or https', 'ftp://a.test/', "http or https; got 'ftp:"),
         ('a scheme must not be missing', 'a.test/', "http or https; got 'a.test/'"),
-        ('a host must not be missing', 'http:///a', "with a host; got 'http:///a'"),
-        ('a host must follow slashes', 'http:a.test/', "with a host; got 'http:a.test/'"),
-        ('a host must not be a port alone', 'http://:80/', "with a host; got 'http://:80/'"),
-        ('a host must not be userinfo alone', 'http://a.test@/', "with a host; got '/'"),
-        ('a host must not hold a space', 'http://a b/', "with a host; got 'http://a b/'"),
-        ('a host must not hold a tab', 'http://a\tb/', r"with a host; got 'http://a\\tb/'"),
-        ('a host must not hold an escape', 'http://a%2e/', "with a host; got 'http://a%2e/'"),
+        ('a host must not be missing', 'http:///a', "with a host, .*; got 'http:///a'"),
+        ('a host must follow slashes', 'http:a.test/', "with a host, .*; got 'http:a.test/'"),
+        ('a host must not be a port alone', 'http://:80/', "with a host, .*; got 'http://:80/'"),
+        ('a host must not be userinfo alone', 'http://a.test@/', "with a host, .*; got '/'"),
+        ('a host must not hold a space', 'http://a b/', "with a host, .*; got 'http://a b/'"),
+        ('a host must not hold a tab', 'http://a\tb/', r"with a host, .*; got 'http://a\\tb/'"),
+        ('a host must not hold an escape', 'http://a%2e/', "with a host, .*; got 'http://a%2e/'"),
         ('a host must not hold a letter that IDNA 2003 replaces', 'http://fa\xdf.test/',
          'another name by some: give it in punycode'),
         ('a host must not hold a final sigma', 'http://\u03bb\u03c2.test/', 'in punycode'),
@@ -1126,7 +1126,7 @@ REFUSED_ARGUMENTS = {
         ('a field name must not end in a space', [(b'host ', b'b')], "a token .*; got b'host '"),
         ('a field name must not hold CRLF', [(b'a\r\nb', b'c')], 'a token'),
         *[(f'a field value must not be {value!r}', [(b'a', value)],
-           "expected b'a' without control characters; got one")
+           "expected b'a' with a value without control characters")
           for value in (b'b\rc', b'b\nc', b'b\0c', b'b\ac', b'b\x7fc', b'b\r\n c', b'b\r\n')],
         ('host must be given once', [(b'host', b'a'), (b'Host', b'a')], 'one host field'),
         *[(f'a length must not be {value[:20]!r}', [(LENGTH, value)], BAD_LENGTH)
@@ -4222,7 +4222,7 @@ def test_connection_that_is_never_closed_is_warned_of():
 
     async def forget():
         request, _ = lowhaio.Pool()
-        url = f'http://127.0.0.1:{listener.getsockname()[1]}/'
+        url = f'http://127.0.0.1:{port}/'
         return (await asyncio.gather(asyncio.to_thread(answer), get(request, url)))[0]
 
     unraisable = []
@@ -4230,6 +4230,7 @@ def test_connection_that_is_never_closed_is_warned_of():
             warnings.catch_warnings(record=True) as warned, pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter('always')
         patch.setattr(sys, 'unraisablehook', unraisable.append)
+        port = listener.getsockname()[1]
         with asyncio.Runner(loop_factory=new_loop) as runner:
             peer = runner.run(forget())
         del runner
@@ -4237,7 +4238,7 @@ def test_connection_that_is_never_closed_is_warned_of():
         peer.close()
     assert unraisable == []
     assert [str(one.message) for one in warned if 'unclosed connection' in str(one.message)] == [
-        'unclosed connection to 127.0.0.1: '
+        f'unclosed connection to 127.0.0.1:{port}: '
         'await the close() of its Pool before the event loop ends']
 
 
@@ -4559,7 +4560,7 @@ async def test_no_limit_on_a_time_is_infinity_and_no_timer(monkeypatch):
         return call
 
     loop, times = asyncio.get_running_loop(), []
-    no_limits = dict.fromkeys(('connect_timeout', 'socket_timeout', 'keep_alive_timeout'), math.inf)
+    no_limits = {f'{what}_timeout': math.inf for what in ('connect', 'socket', 'keep_alive')}
     async with Server(answering(OK), tls=tls_server()) as server, \
             pool(get_ssl_context=tls_client, **no_limits) as request:
         for name in ('call_at', 'call_later'):
@@ -5392,7 +5393,7 @@ async def test_every_error_of_a_response_names_host_and_port(request, server):
 
 @pytest.mark.parametrize(('handler', 'text', 'cause'), [
     (answering(b'', then='close'),
-     "expected a response; got the end of the stream after b''", None),
+     'expected a response; got the end of the stream before a byte', None),
     (answering(b'HTTP/1.1 200', then='close'),
      "expected a response; got the end of the stream after b'HTTP/1.1 200'", None),
     (answering_the_head(then=reset), 'ConnectionResetError', ConnectionResetError),
@@ -5603,9 +5604,10 @@ async def test_socket_that_cannot_be_made_is_a_connection_error():
 
 
 @pytest.mark.parametrize(('record', 'cause', 'text'), [
-    (3, aiodnsresolver.DnsRecordDoesNotExist, 'got DnsRecordDoesNotExist'),
-    (2, aiodnsresolver.DnsError, 'got Dns'),
-    (None, aiodnsresolver.DnsTimeout, 'got DnsTimeout'),
+    (3, aiodnsresolver.DnsRecordDoesNotExist,
+     r'got DnsRecordDoesNotExist\(.*\), for this very name: no search domains are tried$'),
+    (2, aiodnsresolver.DnsError, r'got Dns\w+\(.*\)$'),
+    (None, aiodnsresolver.DnsTimeout, r'got DnsTimeout\(\)$'),
 ])
 @in_loop
 async def test_name_that_is_not_resolved_is_a_dns_error(record, cause, text):
@@ -5994,15 +5996,16 @@ async def test_alert_or_answer_of_a_port_of_the_other_scheme_is_a_clear_error(
 
 
 @pytest.mark.parametrize(('name', 'get_ssl_context', 'text'), [
-    ('a.test', tls_client, 'Hostname mismatch'),
-    ('example.test', ssl.create_default_context, 'certificate verify failed'),
+    ('a.test', tls_client, r'Hostname mismatch.*\)'),
+    ('example.test', ssl.create_default_context,
+     'certificate verify failed.*: get_ssl_context says which authorities are trusted'),
 ])
 @in_loop
 async def test_server_that_is_not_who_it_should_be_is_a_tls_error(name, get_ssl_context, text):
     async with Server(answering(OK), tls=tls_server()) as server, pool(
             get_dns_resolver=Resolver(['127.0.0.1']), get_ssl_context=get_ssl_context) as request:
         with failing(lowhaio.HttpTlsError, f'^{name}:{server.port} at 127.0.0.1: expected a TLS '
-                     f'handshake; got .*{text}.*[^?]$', ssl.SSLCertVerificationError):
+                     f'handshake; got .*{text}$', ssl.SSLCertVerificationError):
             await request(b'GET', f'https://{name}:{server.port}/')
         assert server.tasks == set()
 
@@ -6019,12 +6022,21 @@ def without_certificates():
     raise OSError('no certificates')
 
 
-@served(Receiving, socks=True, get_ssl_context=without_certificates)
-async def test_ssl_context_that_cannot_be_made_is_a_tls_error(request, server):
-    text = r"expected get_ssl_context .*; got OSError\('no certificates'\)$"
-    with failing(lowhaio.HttpTlsError, text, OSError):
-        await request(b'GET', server.url.replace('http', 'https'))
-    assert server.socks.open() == []
+def without_return():
+    ssl.create_default_context()
+
+
+@pytest.mark.parametrize(('get_ssl_context', 'text', 'cause'), [
+    (without_certificates, r"got OSError\('no certificates'\)$", OSError),
+    (without_return, 'got None$', None),
+])
+@in_loop
+async def test_without_an_ssl_context_nothing_is_sent(get_ssl_context, text, cause):
+    async with Server(Receiving()) as server, pool(get_ssl_context=get_ssl_context) as request:
+        expected = rf'^127.0.0.1:{server.port}: expected get_ssl_context to return .*; '
+        with failing(lowhaio.HttpTlsError, expected + text, cause):
+            await request(b'GET', server.url.replace('http', 'https'))
+        assert server.connections == 0
 
 
 @pytest.mark.parametrize('drip', [b'', b'\x16\x03\x03\x40\x00' + b'\0' * 1000])
