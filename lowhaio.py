@@ -464,7 +464,7 @@ def Pool(
         """
         if asyncio.get_running_loop() is not loop:
             raise RuntimeError('expected the event loop in which Pool() was called; got another')
-        target, headers, fields, content = _checked_request(
+        target, headers, fields, content, body_args, body_kwargs = _checked_request(
             http_version, method, url, params, headers, body, body_args, body_kwargs,
             checks_content)
 
@@ -557,6 +557,8 @@ def Pool(
                 sock = await start_tls(context, origin, address, sock, session)
             except HttpTlsError as error:
                 if session is None or not _may_refuse_session(error.__cause__):
+                    if isinstance(error.__cause__, TimeoutError):
+                        sessions.pop(origin.key, None)
                     raise
                 log('TLS session refused: %r', error.__cause__)
                 sessions[origin.key] = None
@@ -625,15 +627,15 @@ def Pool(
         """
         sock = connection.sock
         connection.is_begun = True
-        try:
-            await send_header(logger, loop, sock, socket_timeout,
-                              http_version, method, parsed_url, params, headers)
-        except HttpConnectionError:
-            connection.is_begun = False
-            raise
-        connection.log('Header sent on %s', sock)
 
         async def send():
+            try:
+                await send_header(logger, loop, sock, socket_timeout,
+                                  http_version, method, parsed_url, params, headers)
+            except HttpConnectionError:
+                connection.is_begun = False
+                raise
+            connection.log('Header sent on %s', sock)
             await send_body(logger, loop, sock, socket_timeout, body, body_args, body_kwargs)
             body.check_complete()
 
@@ -825,8 +827,8 @@ def _checked_request(http_version, method, url, params, headers, body, body_args
         checks_content: bool: refuse content that is known, and is not what `headers` say.
 
     Returns:
-        The _Target; headers as a tuple; a dict of the fields that frame the request; and what
-        _known_content returns.
+        The _Target; headers as a tuple; a dict of the fields that frame the request; what
+        _known_content returns; and the arguments of the body.
 
     Raises:
         HttpConnectionError: something is invalid. Its cause is a ValueError.
@@ -849,8 +851,8 @@ def _checked_request(http_version, method, url, params, headers, body, body_args
             raise ValueError('expected body as a function that returns an async iterator, such as '
                              f'streamed(data); got {type(body).__name__}')
         if body_args or body_kwargs:
-            _valid('body_args', tuple, body_args)
-            _valid('body_kwargs', dict, body_kwargs)
+            body_args = _valid('body_args', tuple, body_args)
+            body_kwargs = _valid('body_kwargs', dict, body_kwargs)
 
         parse_url = _parse_url if len(url) <= _MAX_CACHED_URL else _parse_url.__wrapped__
         target, fields = parse_url(url), _checked_fields(http_version, headers)
@@ -860,7 +862,7 @@ def _checked_request(http_version, method, url, params, headers, body, body_args
                 _check_content(fields, content)
             if len(content) > _MAX_JOINED:
                 content = None
-        return target, headers, fields, content
+        return target, headers, fields, content, body_args, body_kwargs
 
     except ValueError as cause:
         raise HttpConnectionError(f'request refused: {cause}') from cause
@@ -1041,7 +1043,7 @@ def _known_content(body, body_args, body_kwargs):
             and not body_args and not body_kwargs:
         data, = body.args
         if not isinstance(data, bytes):
-            data = _valid('data of streamed', memoryview, data).cast('B')
+            data = _valid('data of streamed', lambda: memoryview(data).cast('B'))
             data = bytes(data) if len(data) <= _MAX_JOINED else data
         return data
     return None
@@ -1573,8 +1575,8 @@ class _ResponseBody:
             if chunk is not None:
                 self._ahead = self._decode(None)
         except BaseException as exception:
-            if self._decoder is None:           # the connection serves others by now
-                raise
+            if self._decoder is None and not isinstance(exception, HttpError):
+                raise                           # the connection serves others by now
             raise self._connection.failed(exception, 'body')     # noqa: B904
 
         if chunk is None:
@@ -1806,8 +1808,9 @@ class _Connection:
 
     def _on_timer(self):
         self._timer, self._timer_due = None, _NEVER
-        if self._waiter is None and self not in self.origin.idle:
-            return                      # the next wait starts it again
+        is_timed = self._waiter is not None or self in self.origin.idle
+        if not is_timed or self._deadline == _NEVER:
+            return                      # the next wait that has an end starts it again
         if not self.is_late():
             self._start_timer()
         elif self._waiter is None:
