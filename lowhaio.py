@@ -1566,8 +1566,12 @@ class _ResponseBody:
 
     async def __anext__(self):
         try:
-            if self._ahead is not None and self._connection.is_turn_over(1):
+            ahead = self._ahead
+            if ahead is not None and self._connection.is_turn_over(1):
                 await asyncio.sleep(0)
+                if self._ahead is not ahead:
+                    raise HttpDataError('expected an open body with one reader; got one that '
+                                        'another task has closed or is reading')
 
             chunk, self._ahead = self._ahead, None
             while chunk is None and self._decoder is not None:
@@ -1946,6 +1950,8 @@ class _Waiter:
 
     def wake(self):
         """Let the task run, until it waits again."""
+        if self.is_done:            # by a cancellation just now, in the handler of a signal
+            return
         self.is_done = True
         try:
             asyncio.get_running_loop()          # as it would; readers of trio-asyncio have none
@@ -1959,8 +1965,13 @@ class _Waiter:
         self._loop.call_soon(self._callback, self, context=self._context)
 
     def cancel(self, msg=None):
-        """Wake the task, and return False: it then raises the CancelledError by itself."""
+        """Wake the task with a CancelledError.
+
+        Return False, so that it raises one too if the exception is another by then. That alone
+        would be taken back by an uncancel() from outside, since CPython 3.13.
+        """
         if not self.is_done:
+            self.exception = asyncio.CancelledError(*() if msg is None else (msg,))
             self.wake_soon()
         return False
 

@@ -4020,6 +4020,55 @@ async def test_response_body_that_never_waits_is_not_shared(request, server, met
     assert len(failed) == failures
 
 
+@pytest.mark.parametrize('turns', range(1, 9))
+@served(answering(b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n' + b'1\r\nx\r\n' * 1000))
+async def test_body_that_is_closed_while_others_have_their_turn_is_not_complete(
+        request, server, turns):
+    body = (await request(b'GET', server.url))[2]
+    reading = asyncio.ensure_future(lowhaio.buffered(body))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await body.aclose()
+    with failing(lowhaio.HttpDataError, rf'^127.0.0.1:{server.port}: expected an open body'):
+        await reading
+
+
+@in_loop
+async def test_task_that_is_cancelled_by_a_signal_as_its_bytes_come_is_woken_once():
+    """The handler of asyncio.run for SIGINT cancels the main task within any callback."""
+    class Signalled(socket.socket):
+        def recv(self, *args):
+            data = super().recv(*args)
+            if len(data) > 1 and not answers:
+                task.cancel()
+            return data
+
+    async def main():
+        try:
+            await get(request, server.url)
+        finally:
+            answers.append(None)
+            answers.append((await get(request, server.url))[2])
+
+    answers = []
+    async with Server(answering(OK)) as server, pool(get_sock=Socks(Signalled)) as request:
+        task = asyncio.create_task(main())
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert answers == [None, b'ok']
+
+
+@served(answering(b'HTTP/1.1 200 OK\r\n\r\nhalf'))
+async def test_cancellation_that_is_taken_back_from_outside_does_not_end_a_body(request, server):
+    body = (await request(b'GET', server.url))[2]
+    reading = asyncio.create_task(lowhaio.buffered(body))
+    await asyncio.sleep(0.01)
+    reading.cancel('why')
+    reading.uncancel()
+    with pytest.raises(asyncio.CancelledError, match='why'):
+        await reading
+
+
 @in_loop
 async def test_close_ends_what_is_idle_and_lets_what_is_in_use_end():
     halves, socks = Halves(), Socks()
