@@ -281,41 +281,21 @@ async def send_all(loop, sock, socket_timeout, data):
         left = left[sent:]
 
 
-@contextlib.contextmanager
 def timeout(loop, max_time):
-    """End the block in `TimeoutError` if it takes too long. For use in hooks and layers.
+    """End a `with` block in `TimeoutError` if it takes too long. For use in hooks and layers.
 
     Args:
         loop: the running event loop.
         max_time: seconds of loop time, from the start of the block or the last reset.
 
-    Yields:
-        A function without arguments that resets the time.
+    Returns:
+        A context manager. Its `as` gives a function without arguments that resets the time.
 
     Raises:
         TimeoutError: the time is over. A cancellation from outside stays one, and a block
             that swallows the cancellation ends without error.
     """
-    interrupt = _Interrupt(loop)
-    timer, is_over = None, False
-
-    def reset():
-        nonlocal timer
-        if timer is not None:
-            timer.cancel()
-        is_limited = max_time < _NEVER and not is_over      # as in _event_of_one
-        timer = loop.call_later(max_time, interrupt) if is_limited else None
-
-    try:
-        reset()
-        with interrupt:
-            yield reset
-            return                      # in time, or the cancellation was swallowed
-    finally:
-        is_over = True
-        reset()
-
-    raise TimeoutError(f'expected an end within {max_time} s; got none')
+    return _Timeout(loop, max_time)
 
 
 class _Interrupt:
@@ -343,6 +323,34 @@ class _Interrupt:
     def __exit__(self, exception_type, exception, traceback):
         is_ours = self.is_fired and self._task.uncancel() <= self._cancelling
         return is_ours and exception_type is asyncio.CancelledError
+
+
+class _Timeout(_Interrupt):
+    """What `timeout` returns. A generator would leave a reference cycle, since CPython 3.12."""
+
+    __slots__ = ('_loop', '_seconds', '_timer', '_is_over')
+
+    def __init__(self, loop, seconds):
+        super().__init__(loop)
+        self._loop, self._seconds = loop, seconds
+        self._timer, self._is_over = None, False
+
+    def reset(self):
+        """Start the time again, unless the block is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+        is_limited = self._seconds < _NEVER and not self._is_over       # as in _event_of_one
+        self._timer = self._loop.call_later(self._seconds, self) if is_limited else None
+
+    def __enter__(self):
+        self.reset()
+        return self.reset
+
+    def __exit__(self, *raised):
+        self._is_over = True
+        self.reset()
+        if super().__exit__(*raised):
+            raise TimeoutError(f'expected an end within {self._seconds} s; got none')
 
 
 def _do_nothing(*_):

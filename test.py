@@ -5366,13 +5366,15 @@ async def test_answer_before_the_end_of_the_body_is_not_that_of_the_next_request
         assert server.connections == 1
 
 
-@pytest.mark.parametrize('fault', ['refuse', 'reset', 'cut off'])
+@pytest.mark.parametrize('fault', ['refuse', 'reset', 'cut off', 'time-out'])
 @in_loop
 async def test_error_leaves_nothing_for_the_garbage_collector(fault):
     async def handler(reader, writer):
         await read_request(reader)
         if fault == 'reset':
             await reset(reader, writer)
+        elif fault == 'time-out':
+            await reader.read()
 
     async with Server(handler) as server, \
             pool(get_dns_resolver=Resolver(['127.0.0.3', '127.0.0.2'])) as request:
@@ -5380,11 +5382,12 @@ async def test_error_leaves_nothing_for_the_garbage_collector(fault):
         gc.collect()
         gc.disable()
         try:
-            with contextlib.suppress(lowhaio.HttpError):
+            seconds = 0.1 if fault == 'time-out' else 5
+            with contextlib.suppress(lowhaio.HttpError, TimeoutError), within(seconds):
                 await request(b'GET', url)
             await asyncio.sleep(0)
-            assert not [thing for thing in gc.get_objects()
-                        if isinstance(thing, (lowhaio.HttpError, ConnectionError))]
+            assert not [thing for thing in gc.get_objects() if isinstance(thing, (
+                lowhaio.HttpError, ConnectionError, TimeoutError, asyncio.CancelledError))]
         finally:
             gc.enable()
 
