@@ -650,7 +650,8 @@ def Pool(
         try:
             outcome = await _send_unless_answered(connection, send)
         except BaseException as exception:
-            connection.close(exception)     # first, since the body may wait while it closes
+            if connection.is_begun:             # else failed() looks for the peer's last words
+                connection.close(exception)     # first, since the body may wait while it closes
             with contextlib.suppress(Exception):
                 await body.aclose()
             raise
