@@ -3512,6 +3512,14 @@ async def test_request_body_gets_its_arguments_and_is_called_once(body_kwargs, o
     assert await handler.content() == b'aEND'
 
 
+@pytest.mark.parametrize('name', ['body_args', 'body_kwargs'])
+@served(Receiving, socks=True)
+async def test_refused_request_has_body_arguments_that_are_none(request, server, name):
+    with failing(lowhaio.HttpConnectionError, f'expected valid {name}; got', ValueError):
+        await request(b'GET', server.url, **{name: 5})
+    assert server.socks == []
+
+
 @served(Holding, socks=True)
 async def test_refused_request_starts_no_body_and_touches_no_idle_connection(request, server):
     await get(request, server.url)
