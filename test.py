@@ -4634,8 +4634,8 @@ async def test_connection_that_is_idle_again_has_all_its_time_again(socket_timeo
 
 @pytest.mark.parametrize(('limits', 'tls', 'pause'), [
     pytest.param({}, True, 0, id='Without any limit.'),
-    pytest.param({'keep_alive_timeout': 0.1}, False, 0.2, id='The timer of an idle time fires.'),
-    pytest.param({'socket_timeout': 0.1}, False, 0, id='The timer of a wait fires.'),
+    pytest.param({'keep_alive_timeout': 0.5}, False, 0.7, id='The timer of an idle time fires.'),
+    pytest.param({'socket_timeout': 0.5}, False, 0, id='The timer of a wait fires.'),
 ])
 @in_loop
 async def test_no_limit_on_a_time_is_infinity_and_no_timer(monkeypatch, limits, tls, pause):
@@ -4664,7 +4664,7 @@ async def test_no_limit_on_a_time_is_infinity_and_no_timer(monkeypatch, limits, 
             assert (await get(request, server.url))[2] == b'ok'
         with lowhaio.timeout(loop, math.inf) as reset:
             reset()
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.7)
         assert server.connections == 1
     assert all(map(math.isfinite, times))
 
@@ -6214,7 +6214,7 @@ async def test_tls_session_that_is_refused_is_not_offered_again(request, server)
     assert server.handler.offered == [False, True, False, False, False]
 
 
-@served(RefusingSessions(waits=True), keep_alive_timeout=0, socket_timeout=0.5)
+@served(RefusingSessions(waits=True), keep_alive_timeout=0, socket_timeout=1)
 async def test_tls_session_that_is_met_with_silence_is_forgotten(request, server):
     url = server.url.replace('http:', 'https:')
     await get(request, url)
