@@ -92,6 +92,7 @@ Scenario = collections.namedtuple('Scenario', (
 
 
 def cpu(title, *arguments, clients=(*REAL, 'protocol'), loops=ASYNCIO, unit=US):
+    """Return a scenario whose figure is the CPU time of one request."""
     return Scenario(title, 'requests', arguments, clients, loops, unit)
 
 
@@ -251,6 +252,7 @@ class BigServer(socketserver.StreamRequestHandler):
                     self.wfile.write(b'0\r\n\r\n')
 
     def read_header_section(self):
+        """Read to the empty line, and return the content-length, in bytes."""
         length = 0
         while (line := self.rfile.readline()) not in (b'\r\n', b''):
             name, _, value = line.partition(b':')
@@ -565,6 +567,7 @@ def prebuilt(url, body, size):
 
 
 def body_length(data, end):
+    """Return the bytes of content that a header section, data[:end], announces."""
     start = data.find(b'Content-Length: ', 0, end) + 16
     return int(data[start:data.find(b'\r\n', start)])
 
@@ -800,6 +803,7 @@ def open_client(config):
 
 
 def names_of_hosts(count):
+    """Return names that the name server of the benchmark knows."""
     return [f'{number}.{NAME}' for number in range(count)]
 
 
@@ -810,6 +814,7 @@ def get_url(config, server, path, name=NAME):
 
 
 def module_folder(config):
+    """Return the folder of the lowhaio.py that the client is to import."""
     here = pathlib.Path(__file__).resolve().parent
     return str({OLD: OLD_FOLDER, 'against': config['against']}.get(config['client'], here))
 
@@ -965,6 +970,7 @@ def describe_environment(server_cpus, client_cpus):
 # Showing it.
 
 def by_key(data):
+    """Return {(scenario, client, loop): the values of the rounds, in seconds or bytes}."""
     return {(row['scenario'], row['client'], row['loop']): [run['value'] for run in row['runs']]
             for row in data['results'] if 'error' not in row}
 
@@ -977,6 +983,7 @@ def ratio(values, others):
 
 
 def show(seconds_or_bytes, unit):
+    """Return a figure as text. `unit` is (its name, by what to multiply)."""
     name, scale = unit
     number = seconds_or_bytes * scale
     return f'{number:,.{0 if number >= 100 else 1 if number >= 10 else 2}f} {name}'.strip()
