@@ -77,8 +77,8 @@ _MAX_SENT = 32768              # bytes sent at once: 64 kB take some machines th
 _MAX_JOINED = 16384            # bytes of content that are copied behind the header section
 _MAX_TOKEN = 256               # bytes of a method, and of a field name that is cached
 _MAX_CACHED = 4096             # bytes of the fields that are cached: longer ones are rare
-_CACHE_SIZE = 256              # entries, so that the cache has 1 MB at most
-_MAX_CACHED_URL = 1024         # bytes
+_CACHE_SIZE = 256              # entries, so that the cache has 2 MB at most
+_MAX_CACHED_URL = 1024         # bytes, when percent-encoded
 _URL_CACHE_SIZE = 1024         # entries, so that a thousand hosts in turn are found in it
 _MAX_QUOTED = 80               # bytes of what a peer sent that an error text quotes
 
@@ -121,7 +121,7 @@ class HttpStaleConnectionError(HttpConnectionClosedError):
 
 
 class HttpHeaderTooLong(HttpDataError):
-    """A header section, chunk-size line or trailer section above `max_header_length`."""
+    """A header section, chunk-size line, trailer section or all interim responses are too long."""
 
 
 # Types, for annotations. The stubs say what they are; here they are just names.
@@ -234,6 +234,7 @@ async def send_header_tuples_of_bytes(logger, loop, sock, socket_timeout, http_v
 
     Raises:
         HttpConnectionError: the kernel accepted no byte.
+        OSError, TimeoutError: as `send_all`, after the first bytes.
     """
     head = _request_head(http_version, method, parsed_url, params, headers)
     try:
@@ -307,21 +308,26 @@ class _Interrupt:
 
     __slots__ = ('is_fired', '_task', '_cancelling')
 
-    def __init__(self, loop):
+    def __init__(self):
         self.is_fired = False
-        self._task = asyncio.current_task(loop)
-        self._cancelling = self._task.cancelling()
 
     def __call__(self):
         if not self.is_fired:
             self.is_fired = True
             self._task.cancel()
 
+    def is_outdone(self):
+        """Return whether the task has been cancelled from outside since the block began."""
+        return self._task.cancelling() > self._cancelling + self.is_fired
+
     def __enter__(self):
+        self._task = asyncio.current_task()
+        self._cancelling = self._task.cancelling()
         return self
 
     def __exit__(self, exception_type, exception, traceback):
         is_ours = self.is_fired and self._task.uncancel() <= self._cancelling
+        self._task = None               # else a task that fails and its traceback keep each other
         return is_ours and exception_type is asyncio.CancelledError
 
 
@@ -331,7 +337,7 @@ class _Timeout(_Interrupt):
     __slots__ = ('_loop', '_seconds', '_timer', '_is_over')
 
     def __init__(self, loop, seconds):
-        super().__init__(loop)
+        super().__init__()
         self._loop, self._seconds = loop, seconds
         self._timer, self._is_over = None, False
 
@@ -340,9 +346,16 @@ class _Timeout(_Interrupt):
         if self._timer is not None:
             self._timer.cancel()
         is_limited = self._seconds < _NEVER and not self._is_over       # as in _event_of_one
-        self._timer = self._loop.call_later(self._seconds, self) if is_limited else None
+        self._timer = self._loop.call_later(self._seconds, self._on_timer) if is_limited else None
+
+    def _on_timer(self, is_second=False):
+        if self.is_outdone() and not is_second:     # in this very turn, maybe: that wins
+            self._timer = self._loop.call_soon(self._on_timer, True)
+        else:
+            self()
 
     def __enter__(self):
+        super().__enter__()
         self.reset()
         return self.reset
 
@@ -413,7 +426,6 @@ def Pool(
     """
     _check_settings(dict(locals()))
     loop = _running_loop()
-    _check_watches_sockets(loop)
 
     checks_content = send_body is send_body_async_gen_bytes
     sends_at_once = checks_content and send_header is send_header_tuples_of_bytes
@@ -424,6 +436,7 @@ def Pool(
     resolved = collections.deque(maxlen=_CACHE_SIZE)    # the last origins that were asked for
     sessions = collections.OrderedDict()     # key -> last TLS session of an origin, oldest first;
                                              # None once the origin has refused one
+    connections = set()                      # that are open
     resolver = ssl_context = None            # made when first needed
     is_closed = False                        # then nothing is kept any more
 
@@ -486,8 +499,8 @@ def Pool(
             await resolve_addresses(origin, log, get_resolver_logger_adapter(extra))
 
         connection = take_idle(origin, log) or await connect(origin, log)
-        connection.start_request(log)
         try:
+            connection.start_request(log)
             sock_pre_message(connection.sock)
             if sends_at_once and content is not None:           # nearly always, one send
                 head, is_sent = await _send_at_once(connection, _request_head(
@@ -516,24 +529,29 @@ def Pool(
         """Ask for the A records, and close what is idle at an address that is not among them."""
         nonlocal resolver
         try:
-            resolver = resolver or get_dns_resolver(
-                get_logger_adapter=get_resolver_logger_adapter({}))
+            if resolver is None:
+                resolve, clear_cache = get_dns_resolver(
+                    get_logger_adapter=get_resolver_logger_adapter({}))
+                resolver = resolve, clear_cache
             records = tuple(await _resolver_steps(resolver[0](
                 origin.host.removesuffix('.'), aiodnsresolver.TYPES.A,
                 get_logger_adapter=get_logger_adapter)))
-            addresses = tuple(dict.fromkeys(map(str, records)))     # each is tried once
+            addresses = tuple(dict.fromkeys(            # each is tried once
+                str(ipaddress.ip_address(str(record))) for record in records))
+            expires_at = max(loop.time() + _MIN_TTL, min(
+                (getattr(record, 'expires_at', -_NEVER) for record in records), default=0))
         except Exception as exception:
             hint = ', for this very name: no search domains are tried' \
-                if isinstance(exception, aiodnsresolver.DnsRecordDoesNotExist) else ''
+                if type(exception) is aiodnsresolver.DnsRecordDoesNotExist else ''
             raise HttpDnsError(f'{origin.where}: expected A records; '
                                f'got {_told(exception)}{hint}') from exception
         if not addresses:
             raise HttpDnsError(f'{origin.where}: expected A records; got none')
+        if origin.expires_at > loop.time():     # by another request, which asked meanwhile
+            return
 
         resolved.append(origin)
-        origin.addresses = addresses
-        origin.expires_at = max(loop.time() + _MIN_TTL, min(
-            getattr(record, 'expires_at', -_NEVER) for record in records))
+        origin.addresses, origin.expires_at = addresses, expires_at
         for connection in [c for c in origin.idle if c.address not in addresses]:
             log('Address withdrawn: %s', connection.address)
             connection.close('its address is no longer among the A records')
@@ -544,7 +562,6 @@ def Pool(
             connection, _ = origin.idle.popitem()
             connection.on_unasked = _Connection.stop_reading
             if not connection.is_late() and connection.is_alive():
-                log('Reusing %s', connection.sock)
                 connection.is_reused = True
                 return connection
             connection.close('not reused: the peer closed it or sent bytes, or it expired')
@@ -559,21 +576,19 @@ def Pool(
         address, sock = await connect_to_one(origin, log)
         if is_https:
             session = sessions.get(origin.key)
-            if session is not None:
+            if origin.key in sessions:
                 sessions.move_to_end(origin.key)
             try:
                 sock = await start_tls(context, origin, address, sock, session)
             except HttpTlsError as error:
-                if session is None or not _may_refuse_session(error.__cause__):
-                    if isinstance(error.__cause__, TimeoutError):
-                        sessions.pop(origin.key, None)
+                if session is None or isinstance(error.__cause__, ssl.SSLCertVerificationError):
                     raise
                 log('TLS session refused: %r', error.__cause__)
                 sessions[origin.key] = None
                 address, sock = await connect_to_one(origin, log)
                 sock = await start_tls(context, origin, address, sock, None)
             log('TLS handshake done, session resumed: %s', sock.session_reused)
-        return _Connection(loop, sock, origin, address,
+        return _Connection(loop, sock, connections, origin, address,
                            recv_bufsize, max_header_length, socket_timeout)
 
     def get_context(origin):
@@ -597,9 +612,12 @@ def Pool(
             address, sock = await _connect_first(
                 loop, get_sock, origin.addresses, port, connect_timeout, losers, log)
         except Exception as exception:
+            if resolver is not None and origin.expires_at < _NEVER:     # it may have moved
+                origin.expires_at = -_NEVER
+                await resolver[1](get_logger_adapter=get_resolver_logger_adapter({}))
             reasons = [f'{address} port {port}: {why}' for address, why in losers.items()]
             raise HttpConnectionError(f'{origin.where}: expected a connection; got '
-                                      f'{", ".join(reasons)}') from exception
+                                      f'{", ".join(reasons) or _told(exception)}') from exception
         if losers:
             origin.addresses = tuple(sorted(origin.addresses, key=losers.__contains__))
         log('Connected %s', sock)
@@ -608,6 +626,8 @@ def Pool(
     async def start_tls(context, origin, address, sock, session):
         """Return the TLS socket that takes over `sock`, or close it."""
         try:
+            with contextlib.suppress(BlockingIOError):
+                sock.recv(1, socket.MSG_PEEK)   # before CPython 3.13, wrap_socket leaks a dead one
             sock = context.wrap_socket(
                 sock, server_hostname=origin.host.rstrip('.'), session=session,
                 do_handshake_on_connect=False, suppress_ragged_eofs=False)
@@ -750,15 +770,12 @@ def _check_settings(settings):
 
 
 def _running_loop():
+    """Return the loop. `add_reader` is called, since some loops have the method just to raise."""
     try:
-        return asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
     except RuntimeError as error:
         raise RuntimeError('expected Pool() to be called in a running event loop, such as in a '
                            'coroutine; got none') from error
-
-
-def _check_watches_sockets(loop):
-    """Refuse a loop without `add_reader`. Some have the method just to raise, so it is called."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         try:
@@ -768,6 +785,7 @@ def _check_watches_sockets(loop):
             raise NotImplementedError('expected an event loop that can watch a socket, such as '
                                       f'asyncio.SelectorEventLoop; got {type(loop).__name__}'
                                       ) from error
+    return loop
 
 
 class _Origin:
@@ -792,11 +810,10 @@ def _where(origin, address):
 
 def _told(exception):
     """Return an exception as an error text tells it, with the innermost of its causes."""
-    innermost = exception
-    while innermost.__cause__ is not None:
-        innermost = innermost.__cause__
-    is_all = innermost is exception
-    return repr(exception) if is_all else f'{exception!r}, because of {innermost!r}'
+    causes = [exception]
+    while (cause := causes[-1].__cause__) is not None and cause not in causes:    # may be its own
+        causes.append(cause)
+    return repr(exception) + (f', because of {causes[-1]!r}' if causes[1:] else '')
 
 
 # Request on the wire. Nothing here waits.
@@ -806,11 +823,14 @@ _FORBIDDEN = re.compile(rb'[\r\n\0]')                               # RFC 9110 5
 _CONTROL = re.compile(rb'[\0-\x08\x0a-\x1f\x7f]')                   # RFC 9110 5.5
 _MAX_DIGITS = 18                                                    # more than any real length has
 _LENGTH = re.compile(rb'0*([0-9]{1,%d})' % _MAX_DIGITS)             # RFC 9110 8.6
-_MAX_HOST = 254                                                     # RFC 1035 2.3.4, with a dot
+_MAX_HOST = 253                                                     # RFC 1035 2.3.4
 _HOST = re.compile(r'[0-9a-z_\-.]+')                                # as names are, and with _
+_HOST_FIELD = re.compile(                                           # RFC 9110 7.2
+    rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]*)(?::[0-9]*)?")
 _BRACKETED = re.compile(r'\[[^\[\]]*\](?::[^\[\]]*)?')              # RFC 3986 3.2.2
-_DEVIATING = re.compile('[\xdf\u03c2\u200c\u200d]')      # which IDNA 2003 replaces by others
+_DEVIATING = re.compile('[\xdf\u1e9e\u03c2\u200c\u200d]')    # which IDNA 2003 replaces by others
 _DEFAULT_PORTS = {'http': 80, 'https': 443}                         # RFC 9110 4.2
+_urlsplit = urllib.parse.urlsplit.__wrapped__        # without its cache, which keeps long ones too
 _STRIPPED = ''.join(map(chr, range(33)))                            # by urlsplit, if it leads
 _NOT_IN_PATH = re.compile(                                          # RFC 3986 3.3
     rb"%(?![0-9A-Fa-f]{2})|[^%A-Za-z0-9\-._~!$&'()*+,;=:@/]")
@@ -844,14 +864,14 @@ def _checked_request(http_version, method, url, params, headers, body, body_args
     """
     try:
         if not isinstance(method, bytes):
-            raise ValueError(f'expected method as bytes; got {method!r}')
+            raise ValueError(f'expected method as bytes; got {type(method).__name__}')
         if len(method) > _MAX_TOKEN or _lower_token(method, 'method') == b'connect':
             raise ValueError(f'expected a method of at most {_MAX_TOKEN} bytes, other than '
                              f'CONNECT; got {_quoted(method)}')
         if not isinstance(url, str):
             raise ValueError(f'expected url as str; got {type(url).__name__}')
         if params or params is None:
-            _check_params(params)
+            _valid('params, pairs or a mapping', urllib.parse.urlencode, params, True)
         if isinstance(headers, dict):
             raise ValueError('expected headers as pairs of bytes; got a dict: pass its .items()')
         if type(headers) is not tuple:
@@ -863,7 +883,8 @@ def _checked_request(http_version, method, url, params, headers, body, body_args
             body_args = _valid('body_args', tuple, body_args)
             body_kwargs = _valid('body_kwargs', dict, body_kwargs)
 
-        parse_url = _parse_url if len(url) <= _MAX_CACHED_URL else _parse_url.__wrapped__
+        limit = _MAX_CACHED_URL if url.isascii() else _MAX_CACHED_URL // 12     # of %F0%9F%98%80
+        parse_url = _parse_url if len(url) <= limit else _parse_url.__wrapped__
         target, fields = parse_url(url), _checked_fields(http_version, headers)
         content = _known_content(body, body_args, body_kwargs)
         if content or (fields and content is not None):
@@ -871,19 +892,12 @@ def _checked_request(http_version, method, url, params, headers, body, body_args
                 _check_content(fields, content)
             if len(content) > _MAX_JOINED:
                 content = None
+        if method == b'TRACE' and content != b'':               # RFC 9110 9.3.8
+            raise ValueError('expected TRACE without a body; got one')
         return target, headers, fields, content, body_args, body_kwargs
 
     except ValueError as cause:
         raise HttpConnectionError(f'request refused: {cause}') from cause
-
-
-def _check_params(params):
-    """Raise ValueError unless urlencode takes them."""
-    try:
-        urllib.parse.urlencode(params, doseq=True)
-    except (TypeError, ValueError) as error:
-        raise ValueError('expected params as pairs or a mapping; '
-                         f'got {type(params).__name__}') from error
 
 
 def _valid(what, function, *args):
@@ -898,7 +912,8 @@ def _valid(what, function, *args):
 def _lower_token(raw, what):
     """Return a token in lower case, or raise ValueError. Cached, since few names are used."""
     if not _TOKEN.fullmatch(raw):
-        raise ValueError(f'expected {what} as a token (RFC 9110 5.6.2); got {_quoted(raw)}')
+        shown = _quoted(raw.rpartition(b'@')[2])        # a URL in its place may have a password
+        raise ValueError(f'expected {what} as a token (RFC 9110 5.6.2); got {shown}')
     return raw.lower()
 
 
@@ -915,7 +930,8 @@ def _parse_url(url):
     if url != url.strip(_STRIPPED):
         raise ValueError(f'expected url without spaces around it; got {shown}')
     try:
-        parsed = urllib.parse.urlsplit(url.replace('\t', '%09'))       # else lost
+        parsed = _urlsplit(url.replace('\t', '\0'))        # else lost
+        parsed = parsed._make(part.replace('\0', '\t') for part in parsed)
     except ValueError:
         raise ValueError(f'expected url with a valid host; got {shown}') from None
     if parsed.scheme not in ('http', 'https'):
@@ -938,7 +954,7 @@ def _parse_url(url):
 
 def _shown(url):
     """Return a URL as a refusal quotes it: without all that may be userinfo."""
-    shown = url.rpartition('@')[2]
+    shown = re.split('[@\uff20\ufe6b]', url)[-1]      # also those that become an @ (NFKC)
     return repr(shown if len(shown) <= _MAX_QUOTED else shown[:_MAX_QUOTED] + '...')
 
 
@@ -956,24 +972,24 @@ def _parse_host(parsed_url, shown=None):
     if '[' in parsed_url.netloc:
         if not _BRACKETED.fullmatch(host_and_port):
             raise ValueError('expected url with nothing but a port beside the brackets of its '
-                             f'host; got {host_and_port!r}')
+                             f'host; got {shown}')
         if '%' in hostname:
-            raise ValueError(f'expected an IPv6 address without a zone; got {hostname!r}')
+            raise ValueError(f'expected an IPv6 address without a zone; got {shown}')
         try:
             return str(ipaddress.IPv6Address(hostname)), True
-        except ValueError as error:
+        except ValueError:
             raise ValueError('expected an IPv6 address in the brackets of url; '
-                             f'got {hostname!r}') from error
+                             f'got {shown}') from None
 
-    if found := _DEVIATING.search(hostname):
+    if found := _DEVIATING.search(host_and_port):   # in hostname, a capital sigma may be one
         raise ValueError(f'expected url with a host without {found[0]!a}, which is read as '
-                         f'another name by some: give it in punycode; got {hostname!a}')
+                         f'another name by some: give it in punycode; got {shown}')
     _check_host_length(hostname)        # first, since the codec takes quadratic time
     try:
         host = hostname.encode('idna').decode('ascii')
-    except ValueError as error:
+    except ValueError:
         raise ValueError('expected url with a host of labels of 1 to 63 characters that IDNA '
-                         f'allows; got {hostname!r}') from error
+                         f'allows; got {shown}') from None
     _check_host_length(host)
     if not _HOST.fullmatch(host):       # the codec lets a space pass
         raise ValueError(f'expected url with a host, an IPv6 address in brackets; got {shown}')
@@ -984,28 +1000,23 @@ def _parse_host(parsed_url, shown=None):
 
 
 def _check_host_length(host):
-    if len(host) > _MAX_HOST:
+    if len(host.removesuffix('.')) > _MAX_HOST:
         raise ValueError(f'expected url with a host of at most {_MAX_HOST} characters; '
                          f'got {len(host)}')
 
 
 def _checked_fields(http_version, headers):
-    """Check all fields; return a dict of those that frame the request, names in lower case."""
+    """Return a dict of the fields that frame the request, names in lower case.
+
+    Raise ValueError if any field is invalid.
+    """
     fields = {}
     for field in headers:
-        if isinstance(field, (bytes, str)):
-            raise ValueError('expected headers as pairs of bytes; got '
-                             f'{type(field).__name__}: is it one pair, to be written as '
-                             '((name, value),)?')
-        try:
-            name, value = field
-        except (TypeError, ValueError):
-            size = f' of {len(field)}' if isinstance(field, (tuple, list)) else ''
-            raise ValueError('expected header fields as pairs of bytes; '
-                             f'got {type(field).__name__}{size}') from None
-        if not isinstance(name, bytes) or not isinstance(value, bytes):
-            raise ValueError(f'expected header fields as pairs of bytes; got {name!r} '
-                             f'with a value of {type(value).__name__}')
+        is_pair = isinstance(field, (tuple, list)) and len(field) == 2
+        if not is_pair or not isinstance(field[0], bytes) or not isinstance(field[1], bytes):
+            raise ValueError("expected headers as pairs of bytes, such as ((b'accept', b'*/*'),); "
+                             f'got {_shown_field(field)}')
+        name, value = field
         lower = _lower_token if len(name) <= _MAX_TOKEN else _lower_token.__wrapped__
         lower_name = lower(name, 'header field name')
         if _CONTROL.search(value):
@@ -1017,9 +1028,19 @@ def _checked_fields(http_version, headers):
                 raise ValueError('expected one host field; got more')
             fields[lower_name] = value if before is None else before + b',' + value
 
+    if b'host' in fields and not _HOST_FIELD.fullmatch(fields[b'host'].strip(b' \t')):
+        raise ValueError('expected a host field of a host, and a port if it is not the default; '
+                         f'got {_quoted(fields[b"host"])}')
     if b'content-length' in fields or b'transfer-encoding' in fields:
         _check_request_framing(http_version, fields)
     return fields
+
+
+def _shown_field(field):
+    """Return what is no pair of bytes as a refusal quotes it: without its value."""
+    if not isinstance(field, (tuple, list)) or not field:
+        return type(field).__name__
+    return f'({", ".join([repr(field[0]), *(type(part).__name__ for part in field[1:])])})'
 
 
 def _check_request_framing(http_version, fields):
@@ -1031,7 +1052,8 @@ def _check_request_framing(http_version, fields):
     if length is not None:
         match = _LENGTH.fullmatch(length.strip(b' \t'))
         if not match:
-            raise ValueError(f'expected content-length as one number; got {_quoted(length)}')
+            raise ValueError(f'expected content-length as one number of at most {_MAX_DIGITS} '
+                             f'digits; got {_quoted(length)}')
         fields[b'content-length'] = match[1]
 
     elif http_version == b'HTTP/1.0':
@@ -1147,10 +1169,10 @@ def _response_head(data, limit, seen=0):
     if empty_line and len(raw_head) + 4 <= limit and (head := parse(raw_head)):
         return *head, rest
 
+    if data[:5] != b'HTTP/'[:len(data)]:
+        raise HttpDataError(f'expected a status line; got {_guessed(data)}')
     end = _SECTION_END.search(data, max(0, seen - 2))
     if not end:
-        if data[:5] != b'HTTP/'[:len(data)]:
-            raise HttpDataError(f'expected a status line; got {_guessed(data)}')
         _check_section_so_far('header section', data, limit, seen)
         return None
 
@@ -1191,8 +1213,8 @@ def _check_section_length(section, length, limit):
 def _parse_head(raw_head):
     """Return (version, code, headers, the same as a dict) of the bytes before the empty line.
 
-    Return None if an empty line is among them. Cached, since under load most heads come again: the
-    date in them changes once a second.
+    Return None if an empty line is among them, or raise HttpDataError. Cached, since under load
+    most heads come again: the date in them changes once a second.
     """
     if _SECTION_END.search(raw_head + b'\r\n'):
         return None
@@ -1202,9 +1224,8 @@ def _parse_head(raw_head):
     return version, code, headers, _combined(headers)
 
 
-@functools.lru_cache(maxsize=8)
 def _parse_status_line(raw_line):
-    """Return (version, code) (RFC 9112 4). Cached, since there are few."""
+    """Return (version, code) (RFC 9112 4), or raise HttpDataError."""
     _check_line(raw_line)
     match = _STATUS_LINE.fullmatch(raw_line)
     if not match:
@@ -1217,7 +1238,7 @@ def _parse_status_line(raw_line):
 def _parse_fields(raw_section):
     """Return the fields as a tuple of pairs (lower-case name, value) (RFC 9112 5).
 
-    The lines of the section are separated by LF alone.
+    The lines of the section are separated by LF alone. Raise HttpDataError for what is no field.
 
     An obsolete line folding counts as a space (RFC 9112 5.2). The line after it starts with a
     space or tab and so is no field line: only a section that does not parse can have any.
@@ -1234,7 +1255,7 @@ def _parse_fields(raw_section):
 
 @functools.lru_cache(maxsize=_CACHE_SIZE)
 def _parse_field_line(raw_line):
-    """Return (lower-case name, value). Cached, since most lines of a new head have come before."""
+    """Return (lower-case name, value), or raise HttpDataError. Cached, since most come again."""
     _check_line(raw_line)
     raw_name, colon, raw_value = raw_line.partition(b':')
     if not colon or not _TOKEN.fullmatch(raw_name):
@@ -1261,7 +1282,10 @@ def _combined(headers):
 
 
 def _message_body_length(method, version, code, fields):
-    """Return the length of the content in bytes, or _CHUNKED, or _UNTIL_CLOSE (RFC 9112 6.3)."""
+    """Return the bytes of content, or _CHUNKED, or _UNTIL_CLOSE (RFC 9112 6.3).
+
+    Raise HttpDataError if that is not certain.
+    """
     # After a 101 comes another protocol, whatever the method was (RFC 9110 15.2.2)
     if code == b'101':
         return _UNTIL_CLOSE
@@ -1276,7 +1300,7 @@ def _message_body_length(method, version, code, fields):
         if coding.lower() != b'chunked' or version == b'HTTP/1.0' or b'content-length' in fields:
             raise HttpDataError('expected transfer-encoding chunked, without content-length, in '
                                 f'HTTP/1.1; got {_quoted(coding)}, {version.decode()}, '
-                                f'content-length {fields.get(b"content-length")!r}')
+                                f'content-length {_quoted(fields.get(b"content-length", b""))}')
         return 0 if code == b'204' else _CHUNKED
 
     # Rules 5 and 6
@@ -1289,7 +1313,7 @@ def _message_body_length(method, version, code, fields):
 
 
 def _parse_content_length(raw_value):
-    """Return the number; a list of identical ones counts as one (RFC 9110 8.6)."""
+    """Return the number, or raise HttpDataError; identical ones count as one (RFC 9110 8.6)."""
     if raw_value.isdigit() and len(raw_value) <= _MAX_DIGITS:
         return int(raw_value)
 
@@ -1318,10 +1342,11 @@ def _keep_seconds(limit, is_wanted, version, code, fields, length):
 
 
 def _persists(version, fields):
-    """Whether one side wants the connection kept after the message (RFC 9112 9.3)."""
+    """Return whether one side wants the connection kept after the message (RFC 9112 9.3)."""
     if b'connection' not in fields:
         return version == b'HTTP/1.1'
-    options = _tokens(fields[b'connection'])
+    value = fields[b'connection']
+    options = _tokens(value) if len(value) <= _MAX_TOKEN else _tokens.__wrapped__(value)
     return b'close' not in options and (version == b'HTTP/1.1' or b'keep-alive' in options)
 
 
@@ -1333,9 +1358,14 @@ def _tokens(raw_list):
 # Body decoders. Nothing here waits. Each is a plain generator, so that the same code runs on
 # sockets and in tests, split at any byte: it yields the chunks of the body, yields None when it
 # needs more bytes and is sent them, b'' at the end of the stream, and returns what is left over.
+# For what is malformed or cut off, it raises HttpDataError.
 
 _CHUNK_SIZE_LINE = re.compile(rb'([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\0]*)?\r\n')    # RFC 9112 7.1
 _CHUNK_SIZE = re.compile(rb'[0-9A-Fa-f]{1,16}+[ \t]*+(?:;|\r?\Z)')   # the start of such a line
+
+# What a sender may write is less: no space, no control characters, no LF alone, no folding
+_SENT_SIZE_LINE = re.compile(rb'([0-9A-Fa-f]{1,16})(?:;[^\0-\x08\x0a-\x1f\x7f]*)?\r\n')
+_SENT_TRAILERS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\0-\x08\x0a-\x1f\x7f]*\r\n)*\r\n")
 
 
 def _body_decoder(length, data, limit):
@@ -1348,6 +1378,7 @@ def _body_decoder(length, data, limit):
 
 
 def _cut_off(expected):
+    """Raise, where bytes were expected."""
     raise HttpConnectionClosedError(f'expected {expected}; got the end of the stream')
 
 
@@ -1364,27 +1395,32 @@ def _decode_length(length, data):
     return data[length:]
 
 
-def _decode_chunked(data, limit):
-    """Decode chunks (RFC 9112 7.1). Chunk-size line and trailer section have a limit each."""
+def _decode_chunked(data, limit, is_sent=False):
+    """Decode chunks (RFC 9112 7.1). Chunk-size line and trailer section have a limit each.
+
+    Args:
+        is_sent: bool: by us, so that only what a sender may write is valid.
+    """
+    size_line = _SENT_SIZE_LINE if is_sent else _CHUNK_SIZE_LINE
     at = 0      # index: what is before it has been dealt with
     while True:
         seen = 0
         while (end := data.find(b'\n', at) + 1) == 0:
             data, at = data[at:], 0
             is_broken = _BROKEN_LINE.search(data, max(0, seen - 1))
-            if is_broken or (data and not _CHUNK_SIZE.match(data)):
+            if is_broken or (data and seen <= 16 and not _CHUNK_SIZE.match(data)):   # its digits
                 raise HttpDataError(f'expected a chunk size; got {_quoted(data)}')
             _check_section_length('chunk-size line', len(data) + 1, limit)
             seen = len(data)
             data += (yield None) or _cut_off('a chunk size')
 
-        line = _CHUNK_SIZE_LINE.fullmatch(data, at, end)
+        line = size_line.fullmatch(data, at, end)
         if not line:
             raise HttpDataError(f'expected a chunk size; got {_quoted(data[at:end])}')
         _check_section_length('chunk-size line', end - at, limit)
         size, at = int(line[1], 16), end
         if size == 0:
-            return (yield from _drop_trailer_section(data[at:], limit))
+            return (yield from _drop_trailer_section(data[at:], limit, is_sent))
 
         while len(data) - at < size:
             if len(data) > at:
@@ -1401,7 +1437,7 @@ def _decode_chunked(data, limit):
         at += 2
 
 
-def _drop_trailer_section(data, limit):
+def _drop_trailer_section(data, limit, is_sent):
     """Check a trailer section like a header section, and drop it (RFC 9112 7.1.2).
 
     Returns:
@@ -1414,7 +1450,10 @@ def _drop_trailer_section(data, limit):
         data += (yield None) or _cut_off('the end of the trailer section')
 
     _check_section_length('trailer section', end.end() - 1, limit)
-    _parse_fields(data[1:end.start()].removesuffix(b'\r').replace(b'\r\n', b'\n'))
+    fields = _parse_fields(data[1:end.start()].removesuffix(b'\r').replace(b'\r\n', b'\n'))
+    if is_sent and (not _SENT_TRAILERS.fullmatch(data, 1, end.end())
+                    or not _FRAMING_FIELDS.isdisjoint(dict(fields))):
+        raise HttpDataError('expected a trailer section as a sender may write it; got another')
     return data[end.end():]
 
 
@@ -1515,6 +1554,9 @@ class _RequestLength:
                                 'by its content-length; got its end')
 
 
+_NOTHING_MORE = 'nothing after the last chunk of the request body'
+
+
 class _RequestCoding:
     """Holds a request body against the chunked coding, by what decodes responses (RFC 9112 7.1).
 
@@ -1525,7 +1567,7 @@ class _RequestCoding:
     __slots__ = ('_decoder',)
 
     def __init__(self, limit):
-        self._decoder = _decode_chunked(b'', limit)
+        self._decoder = _decode_chunked(b'', limit, is_sent=True)
         next(self._decoder)
 
     def check(self, chunk):
@@ -1533,7 +1575,7 @@ class _RequestCoding:
         if not chunk:           # a layer that frames each has made it the end of the message
             self._fail('no empty piece of the request body', 'one')
         if self._decoder is None:
-            self._fail('nothing after the last chunk of the request body', _quoted(chunk))
+            self._fail(_NOTHING_MORE, f'{len(chunk)} bytes')
         try:
             piece = self._decoder.send(bytes(chunk))
             while piece is not None:
@@ -1541,9 +1583,9 @@ class _RequestCoding:
         except StopIteration as end:
             self._decoder = None
             if end.value:
-                self._fail('nothing after the last chunk of the request body', _quoted(end.value))
-        except HttpDataError as error:
-            self._fail('chunks of the request body', str(error))
+                self._fail(_NOTHING_MORE, f'{len(end.value)} bytes')
+        except HttpDataError:               # which quotes what may be a password
+            self._fail('chunks of the request body', f'{len(chunk)} bytes that go on with none')
 
     def check_complete(self):
         """Raise HttpDataError if the last chunk has not come."""
@@ -1558,39 +1600,38 @@ class _RequestCoding:
 class _ResponseBody:
     """What the caller of request iterates. Unless read to its end, it closes its connection.
 
-    It is one chunk ahead of its reader, so that the connection is free for others before the last
-    chunk is returned.
+    It is one chunk ahead of its reader, of whom there is one at a time, so that the connection is
+    free for others before the last chunk is returned.
     """
 
-    __slots__ = ('_connection', '_decoder', '_release', '_ahead')
+    __slots__ = ('_connection', '_decoder', '_release', '_ahead', '_has_reader')
 
     def __init__(self, connection, decoder, release):
         self._connection = connection
         self._decoder = decoder         # None once the last byte has been read
         self._release = release
         self._ahead = self._decode(None)        # the next chunk, or None
+        self._has_reader = False
 
     def __aiter__(self):
         return self
 
     async def __anext__(self):
         try:
-            ahead = self._ahead
-            if ahead is not None and self._connection.is_turn_over(1):
-                await asyncio.sleep(0)
-                if self._ahead is not ahead:
-                    raise HttpDataError('expected an open body with one reader; got one that '
-                                        'another task has closed or is reading')
-
+            if self._has_reader:
+                raise HttpDataError('expected a body with one reader; got another task that reads')
+            self._has_reader = True
             chunk, self._ahead = self._ahead, None
+            if chunk is not None and self._connection.is_turn_over(1):
+                await asyncio.sleep(0)
             while chunk is None and self._decoder is not None:
                 chunk = self._decode(await self._connection.receive())
             if chunk is not None:
                 self._ahead = self._decode(None)
         except BaseException as exception:
-            if self._decoder is None and not isinstance(exception, HttpError):
-                raise                           # the connection serves others by now
             raise self._connection.failed(exception, 'body')     # noqa: B904
+        finally:
+            self._has_reader = False
 
         if chunk is None:
             raise StopAsyncIteration
@@ -1598,14 +1639,13 @@ class _ResponseBody:
 
     def _decode(self, data):
         """Return the next chunk, or None: it needs more bytes than `data`, or it has ended."""
-        if self._decoder is None:
+        if self._decoder is None or self._connection.sock is None:
             raise HttpDataError('expected an open body; got one that another task has closed')
         try:
             return self._decoder.send(data)
         except StopIteration as stop:
             self._decoder = None
-            if self._connection.sock is not None:       # a cancellation may have closed it
-                self._release(self._connection, stop.value)
+            self._release(self._connection, stop.value)
             return None
 
     async def aclose(self):
@@ -1632,22 +1672,25 @@ class _Connection:
         closed                                                             sock is None
 
     Its reader is registered once and stays, since to do so for each wait would cost more than all
-    else. It is removed only when bytes come that nobody waits for, which holds the peer back, and
-    at the end of the stream. Its timer stays too: each wait and each idle time only moves the
-    deadline, and a timer that fires before the deadline is started again. Both run in an empty
-    context, since a connection outlives the request that opened it.
+    else. It is removed only when bytes come that nobody waits for, which holds the peer back, once
+    an answer has come while sending, and at the end of the stream. Its timer stays too: each wait
+    and each idle time only moves the deadline, and a timer that fires before the deadline is
+    started again. Both run in an empty context, since a connection outlives the request that
+    opened it.
     """
 
-    __slots__ = ('loop', 'sock', 'fileno', 'is_tls', 'origin', 'address', 'bufsize',
+    __slots__ = ('loop', 'sock', 'others', 'fileno', 'is_tls', 'origin', 'address', 'bufsize',
                  'most_at_once', 'head_limit', 'timeout', 'log', 'keep_seconds', 'has_session',
                  'is_reused', 'is_begun', 'is_answered', 'on_unasked', 'unparsed',
                  'interim_bytes', 'thread', 'process', '_is_reading', '_waiter', '_deadline',
                  '_timer', '_timer_due', '_turn')
 
-    def __init__(self, loop, sock, origin, address, bufsize, head_limit, timeout):
+    def __init__(self, loop, sock, others, origin, address, bufsize, head_limit, timeout):
         self.loop = loop
         self.thread, self.process = threading.get_ident(), os.getpid()      # those of the loop
         self.sock = sock                # None when closed
+        self.others = others            # those of the pool that are open, and this one: a set
+        others.add(self)                # else the garbage collector may close it before its body
         self.fileno = sock.fileno()
         self.is_tls = isinstance(sock, ssl.SSLSocket)
         self.origin = origin
@@ -1677,6 +1720,8 @@ class _Connection:
         self.log = log
         self.is_begun = self.is_answered = False
         self.interim_bytes = 0
+        if self.is_reused:
+            log('Reusing %s', self.sock)
 
     async def receive_head(self):
         """Return the final _response_head. Wait before reading: there can be no answer yet."""
@@ -1688,7 +1733,8 @@ class _Connection:
     def parse_head(self, data):
         """Return the final _response_head if all of it has come by now, or None."""
         if not data:
-            so_far = f'after {_quoted(self.unparsed)}' if self.unparsed else 'before a byte'
+            so_far = f'after {_quoted(self.unparsed)}' if self.unparsed else \
+                'before a final one' if self.is_answered else 'before a byte'
             raise HttpConnectionClosedError(
                 f'expected a response; got the end of the stream {so_far}')
 
@@ -1732,12 +1778,12 @@ class _Connection:
         Args:
             is_likely: bytes are probably there, so that it pays to read before waiting.
         """
-        if self.sock is None or self._waiter is not None:
-            raise HttpDataError('expected an open body with one reader; got one that was closed, '
-                                'as a cancelled read does, or that another task is reading')
+        if is_likely and self.is_turn_over(_READ_OR_WRITE):
+            await asyncio.sleep(0)
+        if self.sock is None:
+            raise HttpDataError('expected an open body; got one that was closed, as by a read '
+                                'that failed or was cancelled, or by another task')
         if is_likely or (self.is_tls and self.sock.pending()):
-            if self.is_turn_over(_READ_OR_WRITE):
-                await self._give_way()
             try:
                 return self.sock.recv(self.bufsize)
             except _WOULD_BLOCK:
@@ -1758,18 +1804,6 @@ class _Connection:
             return False
         self._turn = cost
         return True
-
-    async def _give_way(self):
-        """Let other tasks run, none of which may read meanwhile."""
-        self.stop_reading()             # else the loop calls it for nothing, each time
-        self._waiter = _Waiter(self.loop)
-        self._waiter.is_done = True
-        try:
-            await asyncio.sleep(0)
-        finally:
-            self._waiter = None
-        if self.sock is None:
-            raise HttpDataError('expected an open body; got one that was closed meanwhile')
 
     def start_reading(self):
         """Register the reader, unless it is registered."""
@@ -1837,8 +1871,8 @@ class _Connection:
     def is_alive(self):
         """Read without waiting: return whether the stream is open, and nothing has come.
 
-        TLS session tickets do not count. Part of a TLS record does: its rest would be taken for
-        the next response.
+        TLS session tickets do not count. Part of a record or of one does: its rest would be taken
+        for the next response, or ends the next request, since nothing can be sent in the midst.
         """
         try:
             if self.is_tls:
@@ -1846,11 +1880,18 @@ class _Connection:
                 if not _ends_with_record(below_tls):
                     return False
             self.sock.recv(1)
-        except _WOULD_BLOCK:
+            return False
+        except BlockingIOError:
             return True
-        except OSError:
+        except ssl.SSLWantReadError:
             pass
-        return False
+        except OSError:
+            return False
+        try:
+            self.sock.send(b'')         # wants to read, if the rest of a ticket is to come
+        except OSError:
+            return False
+        return True
 
     def failed(self, exception, what):
         """Close, and return what to raise: the one place where a failure becomes an error.
@@ -1904,19 +1945,22 @@ class _Connection:
             return
 
         self.origin.idle.pop(self, None)
-        self.log('Closing %s: %s', sock, why)
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._waiter is not None and not self._waiter.is_done:
-            self._waiter.exception = HttpDataError(
-                'expected an open body; got one that was closed while another task was reading')
-            self._waiter.wake_soon()
-        if not self.loop.is_closed():
-            self.stop_reading()         # before the close, else it is that of the next socket
-        if self.is_tls:
-            with contextlib.suppress(OSError, ValueError):
-                sock.unwrap()           # the closure alert, RFC 9112 9.8; the session stays good
-        sock.close()
+        self.others.discard(self)
+        try:
+            self.log('Closing %s: %s', sock, why)
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            if not self.loop.is_closed():
+                if self._waiter is not None and not self._waiter.is_done:
+                    self._waiter.exception = HttpDataError('expected an open body; got one that '
+                                                           'was closed while a task was reading')
+                    self._waiter.wake_soon()
+                self.stop_reading()     # before the close, else it is that of the next socket
+            if self.is_tls:
+                with contextlib.suppress(OSError, ValueError):
+                    sock.unwrap()       # the closure alert, RFC 9112 9.8; the session stays good
+            sock.close()
 
     def __del__(self):
         if self.sock is not None and self.process == os.getpid():
@@ -1946,7 +1990,7 @@ class _Waiter:
         try:
             yield self
         finally:
-            self.exception = None       # else its traceback and this object keep each other
+            self.exception = self._callback = None      # else they and this keep each other
         return self.data
 
     def get_loop(self):
@@ -2022,10 +2066,12 @@ async def _connect_first(loop, get_sock, addresses, port, seconds, losers, log):
         nonlocal failure, next_start
         try:
             if address not in waiting:
-                waiting[address] = get_sock(socket.AF_INET6) if ':' in address else get_sock()
+                sock = get_sock(socket.AF_INET6) if ':' in address else get_sock()
+                sock.setblocking(False)
+                waiting[address] = sock
             return _is_connected(waiting[address], address, port)
         except Exception as exception:
-            failure, losers[address], next_start = exception, repr(exception), -_NEVER
+            failure, losers[address], next_start = exception, _told(exception), -_NEVER
             if address in waiting:
                 waiting.pop(address).close()
             return False
@@ -2040,7 +2086,9 @@ async def _connect_first(loop, get_sock, addresses, port, seconds, losers, log):
                     await asyncio.sleep(0)      # enough for most: no timer and no writer
             for address in list(waiting):
                 if is_connected(address):
-                    return address, waiting.pop(address)
+                    sock = waiting.pop(address)
+                    losers.update(dict.fromkeys(waiting, 'another address was first'))
+                    return address, sock
 
             if loop.time() >= deadline:
                 failure = TimeoutError(
@@ -2054,8 +2102,7 @@ async def _connect_first(loop, get_sock, addresses, port, seconds, losers, log):
         raise failure
     finally:
         del failure                     # else its traceback and this frame keep each other
-        for address, sock in waiting.items():
-            losers.setdefault(address, 'another address was first')
+        for sock in waiting.values():
             sock.close()
 
 
@@ -2091,7 +2138,8 @@ async def _when_ready(loop, sock, seconds, attempt, is_send=False):
             return attempt()
         except ssl.SSLWantReadError as error:   # not both: a socket is nearly always writable
             if is_send:
-                raise ssl.SSLError('expected to send; got a wish to renegotiate TLS') from error
+                raise ssl.SSLError('expected to send; got a wish to renegotiate TLS, or half a '
+                                   'message of TLS') from error
             add, remove = loop.add_reader, loop.remove_reader
         except (BlockingIOError, ssl.SSLWantWriteError):
             add, remove = loop.add_writer, loop.remove_writer
@@ -2112,7 +2160,7 @@ async def _event_of_one(loop, add, remove, socks, deadline):
         add, remove: the loop's methods for readers, or those for writers.
         deadline: a loop time. Infinity has no timer: qasync's takes none, rloop's ends at once.
     """
-    waiter = loop.create_future()
+    waiter, process = loop.create_future(), os.getpid()
     filenos = [sock.fileno() for sock in socks]
     timer = loop.call_at(deadline, _wake, waiter, False) if deadline < _NEVER else None
     try:
@@ -2122,19 +2170,13 @@ async def _event_of_one(loop, add, remove, socks, deadline):
     finally:
         if timer is not None:
             timer.cancel()
-        for fileno in filenos:
+        for fileno in filenos if process == os.getpid() else ():       # else the parent's
             remove(fileno)
 
 
 def _wake(waiter, is_ready):
     if not waiter.done():
         waiter.set_result(is_ready)
-
-
-def _may_refuse_session(exception):
-    """Return whether a handshake may have failed since it offered a session."""
-    return isinstance(exception, (ssl.SSLError, ConnectionError)) \
-        and not isinstance(exception, ssl.SSLCertVerificationError)
 
 
 _UNTRUSTED = (18, 19, 20)       # OpenSSL's codes for a certificate of no known authority
@@ -2146,6 +2188,7 @@ _NO_TLS = frozenset((           # OpenSSL's reasons for bytes that are no TLS
 def _may_be_no_tls(exception):
     """Return whether a handshake may have failed since the port does not speak TLS."""
     return isinstance(exception, (*_PEER_CLOSED, TimeoutError)) \
+        or getattr(exception, 'errno', None) == errno.ENOTCONN \
         or getattr(exception, 'reason', None) in _NO_TLS
 
 
@@ -2175,7 +2218,7 @@ async def _send_unless_answered(connection, send):
     """
     head = failure = None
     is_sent = False
-    interrupt = _Interrupt(connection.loop)
+    interrupt = _Interrupt()
 
     def on_bytes(_):
         nonlocal head, failure
@@ -2188,7 +2231,7 @@ async def _send_unless_answered(connection, send):
             failure = exception
 
         connection.stop_reading()
-        if failure or head[1] >= b'300':
+        if (failure or head[1] >= b'300') and not interrupt.is_outdone():
             interrupt()
 
     connection.on_unasked = on_bytes
@@ -2201,9 +2244,10 @@ async def _send_unless_answered(connection, send):
         if not interrupt.is_fired:
             # What a peer said before it closed has arrived by now. It is not waited for, since
             # what a hook raises may be about another peer, and this one still there
-            if isinstance(exception, _PEER_CLOSED):
-                head = head or connection.read_last_words()
-            if head is None or not isinstance(exception, _PEER_CLOSED):
+            if not isinstance(exception, _PEER_CLOSED):
+                raise
+            head = head or connection.read_last_words()
+            if head is None:
                 raise
     finally:
         connection.on_unasked = _Connection.stop_reading
@@ -2241,42 +2285,48 @@ async def _send_some(loop, sock, socket_timeout, data):
 def _resolver_steps(awaitable):
     """Await what a resolver returns, and mend what aiodnsresolver does to the task it runs in.
 
-    Its time-outs cancel the task: that is taken back whenever one is swallowed. If a cancellation
-    from outside was swallowed with it, that is raised once more. It also leaves async generators
+    Its time-outs cancel the task: those that it swallowed are taken back at its end. If one from
+    outside fell together with them, that is thrown once more. It also leaves async generators
     suspended, and the event loop's hooks would create a task to close each: without the hooks,
-    they are just closed.
+    they are just closed. And while an exception keeps its frames, it gives the answer after that
+    again and again, whatever the time to live: they are dropped.
     """
     task = asyncio.current_task()
     cancelling = task.cancelling()
-    is_cancelled = False            # from outside
+    delivered, cancelled = 0, None      # CancelledErrors that it was given; the last one
+    is_repeated = False
     steps = awaitable.__await__()
     step, argument = steps.send, None
+    run = contextvars.Context().run     # else the timer of an answer keeps the context of the task
+    try:
+        while True:
+            hooks = sys.get_asyncgen_hooks()
+            sys.set_asyncgen_hooks(None, None)
+            try:
+                waited_for = run(step, argument)
+            finally:
+                sys.set_asyncgen_hooks(*hooks)
 
-    def has_swallowed_a_cancellation():
-        nonlocal is_cancelled
-        is_swallowed = isinstance(argument, asyncio.CancelledError)
-        if is_swallowed and not is_cancelled and task.cancelling() > cancelling:
-            is_cancelled = task.uncancel() > cancelling
-        return is_swallowed and is_cancelled
-
-    while True:
-        hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(None, None)
-        try:
-            waited_for = step(argument)
-        except Exception as end:
-            if has_swallowed_a_cancellation():
-                raise asyncio.CancelledError(*argument.args) from None
-            if isinstance(end, StopIteration):
-                return end.value
-            raise
-        finally:
-            sys.set_asyncgen_hooks(*hooks)
-
-        if has_swallowed_a_cancellation():
-            step, argument = steps.throw, asyncio.CancelledError(*argument.args)
-            continue
-        try:
-            step, argument = steps.send, (yield waited_for)
-        except BaseException as exception:
-            step, argument = steps.throw, exception
+            delivered = min(delivered, task.cancelling() - cancelling)  # less what it took back
+            if isinstance(argument, asyncio.CancelledError) and not is_repeated \
+                    and task.cancelling() - cancelling > delivered:
+                step, argument = steps.throw, asyncio.CancelledError(*cancelled.args)
+                delivered, is_repeated = delivered + 1, True
+                continue
+            try:
+                step, argument = steps.send, (yield waited_for)
+            except BaseException as exception:
+                step, argument = steps.throw, exception
+                if isinstance(exception, asyncio.CancelledError):
+                    delivered, cancelled = delivered + 1, exception
+    except BaseException as end:
+        delivered = min(delivered, task.cancelling() - cancelling)
+        for _ in range(delivered - (is_repeated or isinstance(end, asyncio.CancelledError))):
+            task.uncancel()
+        if isinstance(end, Exception) and task.cancelling() > cancelling and cancelled:
+            raise asyncio.CancelledError(*cancelled.args) from None
+        if isinstance(end, StopIteration):
+            return end.value
+        raise end.with_traceback(None)     # noqa: B904
+    finally:
+        del task, steps, step, argument, cancelled      # else they and a traceback keep each other

@@ -15,13 +15,12 @@ from collections.abc import (
     Callable,
     Collection,
     Coroutine,
-    Generator,
     Iterable,
     Mapping,
     MutableMapping,
     Sequence,
 )
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from ipaddress import IPv4Address, IPv6Address
 from logging import Logger, LoggerAdapter
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar, type_check_only
@@ -165,10 +164,9 @@ def Pool(
     get_resolver_logger_adapter: _GetResolverLoggerAdapter = ...,
     connect_timeout: float = 30,
 ) -> tuple[Request, Close]: ...
-@contextmanager
 def timeout(
     loop: AbstractEventLoop, max_time: float,
-) -> Generator[Callable[[], None]]: ...
+) -> AbstractContextManager[Callable[[], None]]: ...
 async def send_all(
     loop: AbstractEventLoop, sock: socket.socket, socket_timeout: float, data: Buffer,
 ) -> None: ...
