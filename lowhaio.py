@@ -82,7 +82,8 @@ _MAX_CACHED_URL = 1024         # bytes, when percent-encoded
 _URL_CACHE_SIZE = 1024         # entries, so that a thousand hosts in turn are found in it
 _MAX_QUOTED = 80               # bytes of what a peer sent that an error text quotes
 
-_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_NO_BYTES = (BlockingIOError, ssl.SSLWantReadError)     # when receiving
+_WOULD_BLOCK = (*_NO_BYTES, ssl.SSLWantWriteError)
 _PEER_CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
@@ -1786,7 +1787,7 @@ class _Connection:
         if is_likely or (self.is_tls and self.sock.pending()):
             try:
                 return self.sock.recv(self.bufsize)
-            except _WOULD_BLOCK:
+            except _NO_BYTES:
                 pass
 
         self.start_reading()
@@ -1827,7 +1828,7 @@ class _Connection:
         """Receive for the task that waits, and return whether it is to be woken."""
         try:
             self._waiter.data = self.sock.recv(self.bufsize)
-        except _WOULD_BLOCK:
+        except _NO_BYTES:
             self._deadline = self.loop.time() + self.timeout    # part of a TLS record is progress
             return False
         except Exception as exception:

@@ -6419,6 +6419,24 @@ async def test_cancelled_in_the_tls_handshake_leaves_nothing(request, server):
     await until(lambda: not server.tasks)
 
 
+@pytest.mark.parametrize('response', [OK, HALF_A_BODY])
+@in_loop
+async def test_tls_that_has_to_answer_without_room_is_an_error_at_once(response):
+    """As when a certificate is asked for after the handshake. The loop would call for ever."""
+    class WithoutRoom(socket.socket):
+        def recv(self, size):
+            if len(received) == response.count(b'half'):
+                raise ssl.SSLWantWriteError
+            received.append(size)
+            return super().recv(size)
+
+    received = []
+    async with Server(answering(response)) as server, \
+            pool(get_sock=Socks(WithoutRoom)) as request:
+        with failing(lowhaio.HttpDataError, 'got SSLWantWriteError', ssl.SSLWantWriteError):
+            await get(request, server.url)
+
+
 @pytest.mark.parametrize(('outcomes', 'kind'), [
     pytest.param([], lowhaio.HttpConnectionError, id='At first.'),
     pytest.param([BlockingIOError()], lowhaio.HttpConnectionError, id='After a wait.'),
