@@ -357,6 +357,7 @@ class _Timeout(_Interrupt):
 
     def __enter__(self):
         super().__enter__()
+        self.is_fired = self._is_over = False       # also in the next block
         self.reset()
         return self.reset
 
@@ -534,12 +535,15 @@ def Pool(
                 resolve, clear_cache = get_dns_resolver(
                     get_logger_adapter=get_resolver_logger_adapter({}))
                 resolver = resolve, clear_cache
-            records = tuple(await _resolver_steps(resolver[0](
-                origin.host.removesuffix('.'), aiodnsresolver.TYPES.A,
-                get_logger_adapter=get_logger_adapter)))
+            resolve, _ = resolver
+            answer = resolve(origin.host.removesuffix('.'), aiodnsresolver.TYPES.A,
+                             get_logger_adapter=get_logger_adapter)
+            records = tuple(await _resolver_steps(
+                answer, resolve.__module__ == aiodnsresolver.__name__))
             addresses = tuple(dict.fromkeys(            # each is tried once
                 str(ipaddress.ip_address(str(record))) for record in records))
-            expires_at = max(loop.time() + _MIN_TTL, min(
+            counts_until = loop.time() + _MIN_TTL
+            expires_at = max(counts_until, min(
                 (getattr(record, 'expires_at', -_NEVER) for record in records), default=0))
         except Exception as exception:
             hint = ', for this very name: no search domains are tried' \
@@ -552,7 +556,8 @@ def Pool(
             return
 
         resolved.append(origin)
-        origin.addresses, origin.expires_at = addresses, expires_at
+        origin.addresses = addresses
+        origin.counts_until, origin.expires_at = counts_until, expires_at
         for connection in [c for c in origin.idle if c.address not in addresses]:
             log('Address withdrawn: %s', connection.address)
             connection.close('its address is no longer among the A records')
@@ -580,15 +585,14 @@ def Pool(
             if origin.key in sessions:
                 sessions.move_to_end(origin.key)
             try:
-                sock = await start_tls(context, origin, address, sock, session)
+                sock = await start_tls(context, origin, address, sock, session, log)
             except HttpTlsError as error:
                 if session is None or isinstance(error.__cause__, ssl.SSLCertVerificationError):
                     raise
                 log('TLS session refused: %r', error.__cause__)
                 sessions[origin.key] = None
                 address, sock = await connect_to_one(origin, log)
-                sock = await start_tls(context, origin, address, sock, None)
-            log('TLS handshake done, session resumed: %s', sock.session_reused)
+                sock = await start_tls(context, origin, address, sock, None, log)
         return _Connection(loop, sock, connections, origin, address,
                            recv_bufsize, max_header_length, socket_timeout)
 
@@ -613,18 +617,18 @@ def Pool(
             address, sock = await _connect_first(
                 loop, get_sock, origin.addresses, port, connect_timeout, losers, log)
         except Exception as exception:
-            if resolver is not None and origin.expires_at < _NEVER:     # it may have moved
-                origin.expires_at = -_NEVER
-                await resolver[1](get_logger_adapter=get_resolver_logger_adapter({}))
+            if origin.counts_until < origin.expires_at:     # the host may have moved
+                origin.expires_at = origin.counts_until
+                with contextlib.suppress(Exception):
+                    await resolver[1](get_logger_adapter=get_resolver_logger_adapter({}))
             reasons = [f'{address} port {port}: {why}' for address, why in losers.items()]
             raise HttpConnectionError(f'{origin.where}: expected a connection; got '
                                       f'{", ".join(reasons) or _told(exception)}') from exception
         if losers:
             origin.addresses = tuple(sorted(origin.addresses, key=losers.__contains__))
-        log('Connected %s', sock)
         return address, sock
 
-    async def start_tls(context, origin, address, sock, session):
+    async def start_tls(context, origin, address, sock, session, log):
         """Return the TLS socket that takes over `sock`, or close it."""
         try:
             with contextlib.suppress(BlockingIOError):
@@ -636,6 +640,7 @@ def Pool(
             if sock.selected_alpn_protocol() == 'h2':
                 raise ValueError('the peer chose HTTP/2 by ALPN: give Pool an SSL context of '
                                  'its own')
+            log('TLS handshake done, session resumed: %s', sock.session_reused)
         except BaseException as exception:
             sock.close()
             if not isinstance(exception, Exception):
@@ -671,10 +676,12 @@ def Pool(
         try:
             outcome = await _send_unless_answered(connection, send)
         except BaseException as exception:
-            if connection.is_begun:             # else failed() looks for the peer's last words
-                connection.close(exception)     # first, since the body may wait while it closes
-            with contextlib.suppress(Exception):
-                await body.aclose()
+            try:
+                if connection.is_begun:             # else failed() looks for the peer's last words
+                    connection.close(exception)     # first, since the body may wait as it closes
+            finally:
+                with contextlib.suppress(Exception):
+                    await body.aclose()
             raise
         await body.aclose()
         return outcome
@@ -743,9 +750,10 @@ def Pool(
         is_closed = True
         get_logger_adapter({}).debug('Closing %s origins', len(origins))
         sessions.clear()
-        for origin in list(origins.values()):
-            for connection in list(origin.idle):
-                connection.close('the pool is closed')
+        with contextlib.ExitStack() as stack:       # which goes on after an error
+            for connection in connections:
+                if connection in connection.origin.idle:
+                    stack.callback(connection.close, 'the pool is closed')
         resolved.clear()
         origins.clear()                     # and with them the addresses
         if resolver is not None:
@@ -792,7 +800,8 @@ def _running_loop():
 class _Origin:
     """What the connections to one scheme, host and port share."""
 
-    __slots__ = ('key', 'host', 'where', 'addresses', 'expires_at', 'idle', '__weakref__')
+    __slots__ = ('key', 'host', 'where', 'addresses', 'counts_until', 'expires_at', 'idle',
+                 '__weakref__')
 
     def __init__(self, target):
         self.key = target.key
@@ -801,6 +810,7 @@ class _Origin:
         self.where += f':{target.key[2]}'
         self.addresses = (self.host,) if target.is_literal else ()
         self.expires_at = _NEVER if target.is_literal else -_NEVER  # of the addresses; loop time
+        self.counts_until = self.expires_at     # the same if all of them fail; loop time
         self.idle = {}                                  # its keys: connections, the newest last
 
 
@@ -868,7 +878,7 @@ def _checked_request(http_version, method, url, params, headers, body, body_args
             raise ValueError(f'expected method as bytes; got {type(method).__name__}')
         if len(method) > _MAX_TOKEN or _lower_token(method, 'method') == b'connect':
             raise ValueError(f'expected a method of at most {_MAX_TOKEN} bytes, other than '
-                             f'CONNECT; got {_quoted(method)}')
+                             f'CONNECT; got {_shown_token(method)}')
         if not isinstance(url, str):
             raise ValueError(f'expected url as str; got {type(url).__name__}')
         if params or params is None:
@@ -913,8 +923,8 @@ def _valid(what, function, *args):
 def _lower_token(raw, what):
     """Return a token in lower case, or raise ValueError. Cached, since few names are used."""
     if not _TOKEN.fullmatch(raw):
-        shown = _quoted(raw.rpartition(b'@')[2])        # a URL in its place may have a password
-        raise ValueError(f'expected {what} as a token (RFC 9110 5.6.2); got {shown}')
+        raise ValueError(
+            f'expected {what} as a token (RFC 9110 5.6.2); got {_shown_token(raw)}')
     return raw.lower()
 
 
@@ -1039,9 +1049,17 @@ def _checked_fields(http_version, headers):
 
 def _shown_field(field):
     """Return what is no pair of bytes as a refusal quotes it: without its value."""
-    if not isinstance(field, (tuple, list)) or not field:
+    if not isinstance(field, (tuple, list)):
         return type(field).__name__
-    return f'({", ".join([repr(field[0]), *(type(part).__name__ for part in field[1:])])})'
+    shown = [type(part).__name__ for part in field]
+    if len(field) > 1 and isinstance(field[0], bytes):
+        shown[0] = _shown_token(field[0])
+    return f'({", ".join(shown)})'
+
+
+def _shown_token(raw):
+    """Return what is no token as a refusal quotes it: no field value or URL in its place."""
+    return _quoted(raw[:raw.find(b':') + 1] or raw)
 
 
 def _check_request_framing(http_version, fields):
@@ -1585,8 +1603,11 @@ class _RequestCoding:
             self._decoder = None
             if end.value:
                 self._fail(_NOTHING_MORE, f'{len(end.value)} bytes')
-        except HttpDataError:               # which quotes what may be a password
-            self._fail('chunks of the request body', f'{len(chunk)} bytes that go on with none')
+        except HttpHeaderTooLong:
+            raise
+        except HttpDataError as error:      # which quotes what may be a password
+            expected = str(error).removeprefix('expected ').partition('; got')[0]
+            self._fail(f'{expected} in the request body', f'{len(chunk)} bytes that are not')
 
     def check_complete(self):
         """Raise HttpDataError if the last chunk has not come."""
@@ -2087,6 +2108,7 @@ async def _connect_first(loop, get_sock, addresses, port, seconds, losers, log):
                     await asyncio.sleep(0)      # enough for most: no timer and no writer
             for address in list(waiting):
                 if is_connected(address):
+                    log('Connected %s', waiting[address])
                     sock = waiting.pop(address)
                     losers.update(dict.fromkeys(waiting, 'another address was first'))
                     return address, sock
@@ -2283,22 +2305,23 @@ async def _send_some(loop, sock, socket_timeout, data):
 # aiodnsresolver. What has to be mended of it, here alone.
 
 @types.coroutine
-def _resolver_steps(awaitable):
+def _resolver_steps(awaitable, is_aiodnsresolver):
     """Await what a resolver returns, and mend what aiodnsresolver does to the task it runs in.
 
-    Its time-outs cancel the task: those that it swallowed are taken back at its end. If one from
-    outside fell together with them, that is thrown once more. It also leaves async generators
-    suspended, and the event loop's hooks would create a task to close each: without the hooks,
-    they are just closed. And while an exception keeps its frames, it gives the answer after that
-    again and again, whatever the time to live: they are dropped.
+    Its time-outs cancel the task: those that it swallowed are taken back. If one from outside fell
+    together with one, that is thrown once more. It also leaves async generators suspended, and the
+    event loop's hooks would create a task to close each: without the hooks, they are just closed.
+    The timer of an answer keeps the context of the task that asked: it gets an empty one. And
+    while an exception keeps its frames, the answer after that is given again and again, whatever
+    its time to live: they are dropped.
     """
     task = asyncio.current_task()
     cancelling = task.cancelling()
-    delivered, cancelled = 0, None      # CancelledErrors that it was given; the last one
+    delivered, cancelled = 0, None      # CancelledErrors that still count; the last one
     is_repeated = False
+    run = (contextvars.Context() if is_aiodnsresolver else contextvars.copy_context()).run
     steps = awaitable.__await__()
-    step, argument = steps.send, None
-    run = contextvars.Context().run     # else the timer of an answer keeps the context of the task
+    step, argument, waited_for, error = steps.send, None, None, None
     try:
         while True:
             hooks = sys.get_asyncgen_hooks()
@@ -2319,7 +2342,9 @@ def _resolver_steps(awaitable):
             except BaseException as exception:
                 step, argument = steps.throw, exception
                 if isinstance(exception, asyncio.CancelledError):
-                    delivered, cancelled = delivered + 1, exception
+                    for _ in range(delivered):          # it went on after these
+                        task.uncancel()
+                    delivered, cancelled = 1, exception
     except BaseException as end:
         delivered = min(delivered, task.cancelling() - cancelling)
         for _ in range(delivered - (is_repeated or isinstance(end, asyncio.CancelledError))):
@@ -2328,6 +2353,10 @@ def _resolver_steps(awaitable):
             raise asyncio.CancelledError(*cancelled.args) from None
         if isinstance(end, StopIteration):
             return end.value
-        raise end.with_traceback(None)     # noqa: B904
-    finally:
-        del task, steps, step, argument, cancelled      # else they and a traceback keep each other
+        error = end if is_aiodnsresolver else None
+        while error is not None and (error.__traceback__ is not None or error is end):
+            error = error.with_traceback(None)
+            error = error.__cause__ or error.__context__
+        raise
+    finally:        # else they and a traceback keep each other
+        del task, steps, step, argument, waited_for, cancelled, error

@@ -11,7 +11,8 @@
 #     127.0.0.1 127.0.0.1 127.0.0.1
 #     after clear_cache: 127.0.0.1
 #     without the exception: 127.0.0.2
-# error.with_traceback(None) is enough. Fails here if that changes.
+# error.with_traceback(None) is enough on 3.11; from 3.12 on, its causes and contexts need it too.
+# Fails here if that changes.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
