@@ -44,7 +44,6 @@ except for these deviations, which code and tests cite by number:
 """
 
 import asyncio
-import collections
 import collections.abc
 import contextlib
 import contextvars
@@ -240,9 +239,8 @@ async def send_header_tuples_of_bytes(logger, loop, sock, socket_timeout, http_v
     head = _request_head(http_version, method, parsed_url, params, headers)
     try:
         sent = await _send_some(loop, sock, socket_timeout, head)
-    except Exception as exception:
-        raise HttpConnectionError('expected the request to go on; '
-                                  f'got {_told(exception)}') from exception
+    except Exception as error:
+        raise HttpConnectionError(f'expected the request to go on; got {_told(error)}') from error
 
     if sent < len(head):
         await send_all(loop, sock, socket_timeout, head[sent:])
@@ -307,10 +305,7 @@ class _Interrupt:
     task is cancelled from outside too, that wins. A block that swallows the cancellation goes on.
     """
 
-    __slots__ = ('is_fired', '_task', '_cancelling')
-
-    def __init__(self):
-        self.is_fired = False
+    is_fired = False
 
     def __call__(self):
         if not self.is_fired:
@@ -322,6 +317,7 @@ class _Interrupt:
         return self._task.cancelling() > self._cancelling + self.is_fired
 
     def __enter__(self):
+        self.is_fired = False           # one may be entered again
         self._task = asyncio.current_task()
         self._cancelling = self._task.cancelling()
         return self
@@ -335,36 +331,31 @@ class _Interrupt:
 class _Timeout(_Interrupt):
     """What `timeout` returns. A generator would leave a reference cycle, since CPython 3.12."""
 
-    __slots__ = ('_loop', '_seconds', '_timer', '_is_over')
-
     def __init__(self, loop, seconds):
-        super().__init__()
-        self._loop, self._seconds = loop, seconds
-        self._timer, self._is_over = None, False
+        self._loop, self._seconds, self._timer = loop, seconds, None
 
     def reset(self):
         """Start the time again, unless the block is over."""
         if self._timer is not None:
             self._timer.cancel()
-        is_limited = self._seconds < _NEVER and not self._is_over       # as in _event_of_one
+        is_limited = self._seconds < _NEVER and self._task is not None      # as in _event_of_one
         self._timer = self._loop.call_later(self._seconds, self._on_timer) if is_limited else None
 
-    def _on_timer(self, is_second=False):
-        if self.is_outdone() and not is_second:     # in this very turn, maybe: that wins
-            self._timer = self._loop.call_soon(self._on_timer, True)
+    def _on_timer(self):
+        if self.is_outdone():           # in this very turn, maybe: that wins
+            self._timer = self._loop.call_soon(self)
         else:
             self()
 
     def __enter__(self):
         super().__enter__()
-        self.is_fired = self._is_over = False       # also in the next block
         self.reset()
         return self.reset
 
     def __exit__(self, *raised):
-        self._is_over = True
+        is_ours = super().__exit__(*raised)
         self.reset()
-        if super().__exit__(*raised):
+        if is_ours:
             raise TimeoutError(f'expected an end within {self._seconds} s; got none')
 
 
@@ -374,23 +365,14 @@ def _do_nothing(*_):
 
 # Pool.
 
-def Pool(
-        get_dns_resolver=aiodnsresolver.Resolver,
-        get_sock=get_nonblocking_sock,
-        get_ssl_context=ssl.create_default_context,
-        sock_pre_message=_do_nothing,
-        sock_post_message=_do_nothing,
-        send_header=send_header_tuples_of_bytes,
-        send_body=send_body_async_gen_bytes,
-        http_version=b'HTTP/1.1',
-        keep_alive_timeout=15,
-        recv_bufsize=65536,
-        max_header_length=16384,
-        socket_timeout=10,
-        get_logger_adapter=get_logger_adapter_default,
-        get_resolver_logger_adapter=get_resolver_logger_adapter_default,
-        connect_timeout=30,
-):
+def Pool(get_dns_resolver=aiodnsresolver.Resolver, get_sock=get_nonblocking_sock,
+         get_ssl_context=ssl.create_default_context,
+         sock_pre_message=_do_nothing, sock_post_message=_do_nothing,
+         send_header=send_header_tuples_of_bytes, send_body=send_body_async_gen_bytes,
+         http_version=b'HTTP/1.1', keep_alive_timeout=15,
+         recv_bufsize=65536, max_header_length=16384, socket_timeout=10,
+         get_logger_adapter=get_logger_adapter_default,
+         get_resolver_logger_adapter=get_resolver_logger_adapter_default, connect_timeout=30):
     """Make a pool of connections. Call it in a running event loop, to which it then belongs.
 
     Args:
@@ -433,21 +415,17 @@ def Pool(
     sends_at_once = checks_content and send_header is send_header_tuples_of_bytes
     pool_log = get_logger_adapter({}).debug
 
-    origins = weakref.WeakValueDictionary()  # key -> _Origin, while a connection or `resolved`
-                                             # has it
+    origins = weakref.WeakValueDictionary()  # key -> _Origin that a connection or `resolved` has
     resolved = collections.deque(maxlen=_CACHE_SIZE)    # the last origins that were asked for
-    sessions = collections.OrderedDict()     # key -> last TLS session of an origin, oldest first;
-                                             # None once the origin has refused one
+    sessions = collections.OrderedDict()     # key -> last TLS session, or None: it refused one
     connections = set()                      # that are open
-    resolver = ssl_context = None            # made when first needed
+    resolve = clear_cache = ssl_context = None          # made when first needed
     is_closed = False                        # then nothing is kept any more
 
-    async def request(
-            method, url, params=(), headers=(),
-            body=empty_async_iterator, body_args=(), body_kwargs=(),
-            get_logger_adapter=get_logger_adapter,
-            get_resolver_logger_adapter=get_resolver_logger_adapter,
-    ):
+    async def request(method, url, params=(), headers=(),
+                      body=empty_async_iterator, body_args=(), body_kwargs=(),
+                      get_logger_adapter=get_logger_adapter,
+                      get_resolver_logger_adapter=get_resolver_logger_adapter):
         """Make one request, and return once the header section of its response is there.
 
         Pass all but method and URL by keyword: the third positional argument is `params`.
@@ -465,10 +443,8 @@ def Pool(
             body: a function that returns an async iterator of bytes-like chunks; with a
                 transfer-encoding, they have to be chunked by a layer. It is called once, and what
                 it returns is closed in every case.
-            body_args: its positional arguments.
-            body_kwargs: its keyword arguments, as a mapping or as pairs.
-            get_logger_adapter: as that of `Pool`, for this request.
-            get_resolver_logger_adapter: as that of `Pool`, for this request.
+            body_args, body_kwargs: its arguments; those by keyword as a mapping or as pairs.
+            get_logger_adapter, get_resolver_logger_adapter: as those of `Pool`, for this request.
 
         Returns:
             `(code, headers, body)`: three digits as bytes; a tuple of pairs of bytes, the names
@@ -502,7 +478,10 @@ def Pool(
 
         connection = take_idle(origin, log) or await connect(origin, log)
         try:
-            connection.start_request(log)
+            connection.log = log
+            connection.is_begun = connection.is_answered = False
+            if connection.is_reused:
+                log('Reusing %s', connection.sock)
             sock_pre_message(connection.sock)
             if sends_at_once and content is not None:           # nearly always, one send
                 head, is_sent = await _send_at_once(connection, _request_head(
@@ -529,13 +508,11 @@ def Pool(
 
     async def resolve_addresses(origin, log, get_logger_adapter):
         """Ask for the A records, and close what is idle at an address that is not among them."""
-        nonlocal resolver
+        nonlocal resolve, clear_cache
         try:
-            if resolver is None:
+            if resolve is None:
                 resolve, clear_cache = get_dns_resolver(
                     get_logger_adapter=get_resolver_logger_adapter({}))
-                resolver = resolve, clear_cache
-            resolve, _ = resolver
             answer = resolve(origin.host.removesuffix('.'), aiodnsresolver.TYPES.A,
                              get_logger_adapter=get_logger_adapter)
             records = tuple(await _resolver_steps(
@@ -591,8 +568,7 @@ def Pool(
                     raise
                 log('TLS session refused: %r', error.__cause__)
                 sessions[origin.key] = None
-                address, sock = await connect_to_one(origin, log)
-                sock = await start_tls(context, origin, address, sock, None, log)
+                return await connect(origin, log)       # once, since there is no session then
         return _Connection(loop, sock, connections, origin, address,
                            recv_bufsize, max_header_length, socket_timeout)
 
@@ -620,7 +596,7 @@ def Pool(
             if origin.counts_until < origin.expires_at:     # the host may have moved
                 origin.expires_at = origin.counts_until
                 with contextlib.suppress(Exception):
-                    await resolver[1](get_logger_adapter=get_resolver_logger_adapter({}))
+                    await clear_cache(get_logger_adapter=get_resolver_logger_adapter({}))
             reasons = [f'{address} port {port}: {why}' for address, why in losers.items()]
             raise HttpConnectionError(f'{origin.where}: expected a connection; got '
                                       f'{", ".join(reasons) or _told(exception)}') from exception
@@ -694,18 +670,14 @@ def Pool(
             connection.close('bytes came after the end of the message')
         elif connection.keep_seconds > 0 and not is_closed \
                 and connection.address in connection.origin.addresses:
-            keep_idle(connection)
+            connection.log('Kept alive %s', connection.sock)
+            connection.log = pool_log
+            connection.on_unasked = on_idle_readable        # from now on, what comes ends it
+            connection.start_reading()
+            connection.start_time(connection.keep_seconds)
+            connection.origin.idle[connection] = None
         else:
             connection.close('not to be kept')
-
-    def keep_idle(connection):
-        """Put the connection into the pool. From now on, whatever is received ends it."""
-        connection.log('Kept alive %s', connection.sock)
-        connection.log = pool_log
-        connection.on_unasked = on_idle_readable
-        connection.start_reading()
-        connection.start_time(connection.keep_seconds)
-        connection.origin.idle[connection] = None
 
     def on_idle_readable(connection):
         """Close the idle connection, unless all that came is a TLS session ticket."""
@@ -725,8 +697,7 @@ def Pool(
         session = connection.sock.session
         if session is not None and (session.has_ticket or session.id):
             connection.has_session = True
-            sessions[key] = session
-            sessions.move_to_end(key)
+            sessions[key] = session         # at the end, where connect has put an older one
             if len(sessions) > _MAX_KEPT_SESSIONS:
                 sessions.popitem(last=False)
 
@@ -756,8 +727,8 @@ def Pool(
                     stack.callback(connection.close, 'the pool is closed')
         resolved.clear()
         origins.clear()                     # and with them the addresses
-        if resolver is not None:
-            await resolver[1](get_logger_adapter=get_resolver_logger_adapter({}))
+        if clear_cache is not None:
+            await clear_cache(get_logger_adapter=get_resolver_logger_adapter({}))
 
     return request, close
 
@@ -799,9 +770,6 @@ def _running_loop():
 
 class _Origin:
     """What the connections to one scheme, host and port share."""
-
-    __slots__ = ('key', 'host', 'where', 'addresses', 'counts_until', 'expires_at', 'idle',
-                 '__weakref__')
 
     def __init__(self, target):
         self.key = target.key
@@ -882,17 +850,17 @@ def _checked_request(http_version, method, url, params, headers, body, body_args
         if not isinstance(url, str):
             raise ValueError(f'expected url as str; got {type(url).__name__}')
         if params or params is None:
-            _valid('params, pairs or a mapping', urllib.parse.urlencode, params, True)
+            _valid('valid params, pairs or a mapping', urllib.parse.urlencode, params, True)
         if isinstance(headers, dict):
             raise ValueError('expected headers as pairs of bytes; got a dict: pass its .items()')
         if type(headers) is not tuple:
-            headers = _valid('headers, pairs of bytes', tuple, headers)
+            headers = _valid('valid headers, pairs of bytes', tuple, headers)
         if not callable(body):
             raise ValueError('expected body as a function that returns an async iterator, such as '
                              f'streamed(data); got {type(body).__name__}')
         if body_args or body_kwargs:
-            body_args = _valid('body_args', tuple, body_args)
-            body_kwargs = _valid('body_kwargs', dict, body_kwargs)
+            body_args = _valid('valid body_args', tuple, body_args)
+            body_kwargs = _valid('valid body_kwargs', dict, body_kwargs)
 
         limit = _MAX_CACHED_URL if url.isascii() else _MAX_CACHED_URL // 12     # of %F0%9F%98%80
         parse_url = _parse_url if len(url) <= limit else _parse_url.__wrapped__
@@ -911,12 +879,15 @@ def _checked_request(http_version, method, url, params, headers, body, body_args
         raise HttpConnectionError(f'request refused: {cause}') from cause
 
 
-def _valid(what, function, *args):
-    """Call a function that checks its arguments, and put `what` into its complaint."""
+def _valid(what, function, *args, got=None):
+    """Call a function that checks its arguments, and put `what` into its complaint.
+
+    `got` replaces its words, which depend on the release of Python and may quote a password.
+    """
     try:
         return function(*args)
     except (TypeError, ValueError) as error:
-        raise ValueError(f'expected valid {what}; got {error}') from error
+        raise ValueError(f'expected {what}; got {got or error}') from (None if got else error)
 
 
 @functools.lru_cache(maxsize=_CACHE_SIZE)
@@ -930,21 +901,14 @@ def _lower_token(raw, what):
 
 @functools.lru_cache(maxsize=_URL_CACHE_SIZE)
 def _parse_url(url):
-    """Return the _Target of a URL (RFC 9110 4.2, RFC 3986), or raise ValueError.
-
-    What urlsplit refuses, and how, depends on the patch release of Python, so its words are not
-    passed on: they may also quote a password.
-    """
-    shown = _shown(url)
-    if _FORBIDDEN.search(_valid('url', url.encode)):
+    """Return the _Target of a URL (RFC 9110 4.2, RFC 3986), or raise ValueError."""
+    shown = _quoted(re.split('[@\uff20\ufe6b]', url)[-1])   # no userinfo; NFKC makes others an @
+    if _FORBIDDEN.search(_valid('valid url', url.encode)):
         raise ValueError('expected url without CR, LF and NUL; got one')
     if url != url.strip(_STRIPPED):
         raise ValueError(f'expected url without spaces around it; got {shown}')
-    try:
-        parsed = _urlsplit(url.replace('\t', '\0'))        # else lost
-        parsed = parsed._make(part.replace('\0', '\t') for part in parsed)
-    except ValueError:
-        raise ValueError(f'expected url with a valid host; got {shown}') from None
+    parsed = _valid('url with a valid host', _urlsplit, url.replace('\t', '\0'), got=shown)
+    parsed = parsed._make(part.replace('\0', '\t') for part in parsed)      # tabs were lost else
     if parsed.scheme not in ('http', 'https'):
         raise ValueError(f'expected url with scheme http or https; got {shown}')
 
@@ -962,11 +926,6 @@ def _parse_url(url):
     return _Target(parsed, (parsed.scheme, host, port), is_literal, log_url,
                    _target_and_host(parsed, False))
 
-
-def _shown(url):
-    """Return a URL as a refusal quotes it: without all that may be userinfo."""
-    shown = re.split('[@\uff20\ufe6b]', url)[-1]      # also those that become an @ (NFKC)
-    return repr(shown if len(shown) <= _MAX_QUOTED else shown[:_MAX_QUOTED] + '...')
 
 
 def _parse_host(parsed_url, shown=None):
@@ -986,21 +945,15 @@ def _parse_host(parsed_url, shown=None):
                              f'host; got {shown}')
         if '%' in hostname:
             raise ValueError(f'expected an IPv6 address without a zone; got {shown}')
-        try:
-            return str(ipaddress.IPv6Address(hostname)), True
-        except ValueError:
-            raise ValueError('expected an IPv6 address in the brackets of url; '
-                             f'got {shown}') from None
+        return str(_valid('an IPv6 address in the brackets of url',
+                          ipaddress.IPv6Address, hostname, got=shown)), True
 
     if found := _DEVIATING.search(host_and_port):   # in hostname, a capital sigma may be one
         raise ValueError(f'expected url with a host without {found[0]!a}, which is read as '
                          f'another name by some: give it in punycode; got {shown}')
     _check_host_length(hostname)        # first, since the codec takes quadratic time
-    try:
-        host = hostname.encode('idna').decode('ascii')
-    except ValueError:
-        raise ValueError('expected url with a host of labels of 1 to 63 characters that IDNA '
-                         f'allows; got {shown}') from None
+    host = _valid('url with a host of labels of 1 to 63 characters that IDNA allows',
+                  hostname.encode, 'idna', got=shown).decode('ascii')
     _check_host_length(host)
     if not _HOST.fullmatch(host):       # the codec lets a space pass
         raise ValueError(f'expected url with a host, an IPv6 address in brackets; got {shown}')
@@ -1093,7 +1046,7 @@ def _known_content(body, body_args, body_kwargs):
             and not body_args and not body_kwargs:
         data, = body.args
         if not isinstance(data, bytes):
-            data = _valid('data of streamed', lambda: memoryview(data).cast('B'))
+            data = _valid('valid data of streamed', lambda: memoryview(data).cast('B'))
             data = bytes(data) if len(data) <= _MAX_JOINED else data
         return data
     return None
@@ -1192,10 +1145,10 @@ def _response_head(data, limit, seen=0):
         raise HttpDataError(f'expected a status line; got {_guessed(data)}')
     end = _SECTION_END.search(data, max(0, seen - 2))
     if not end:
-        _check_section_so_far('header section', data, limit, seen)
+        _check_section_so_far('a header section', data, limit, seen)
         return None
 
-    _check_section_length('header section', end.end(), limit)
+    _check_length('a header section', end.end(), limit)
     raw_head = data[:end.start()].removesuffix(b'\r')
     return *_parse_head.__wrapped__(raw_head), data[end.end():]
 
@@ -1206,7 +1159,7 @@ def _guessed(data):
         return f'{_quoted(data)}, which is TLS: is this an https port?'
     if _HTTP2_SETTINGS.match(data):
         return f'{_quoted(data)}, which is HTTP/2'
-    return 'an empty line' if data[:1] in (b'\r', b'\n') else _quoted(data)
+    return 'an empty line' if data[:1] in (b'', b'\r', b'\n') else _quoted(data)
 
 
 def _check_section_so_far(section, data, limit, seen):
@@ -1217,14 +1170,14 @@ def _check_section_so_far(section, data, limit, seen):
         seen: the number of bytes that have been checked before.
     """
     if _BROKEN_LINE.search(data, max(0, seen - 1)):         # a CR that was the last is seen again
-        raise HttpDataError(f'expected a {section} of lines that end in CRLF or LF, without other '
+        raise HttpDataError(f'expected {section} of lines that end in CRLF or LF, without other '
                             f'CR and NUL; got {_quoted(data)}')
-    _check_section_length(section, len(data) + 1, limit)
+    _check_length(section, len(data) + 1, limit)
 
 
-def _check_section_length(section, length, limit):
+def _check_length(what, length, limit):
     if length > limit:
-        raise HttpHeaderTooLong(f'expected a {section} of at most {limit} bytes; got more: '
+        raise HttpHeaderTooLong(f'expected {what} of at most {limit} bytes; got more: '
                                 'max_header_length sets the limit')
 
 
@@ -1237,21 +1190,14 @@ def _parse_head(raw_head):
     """
     if _SECTION_END.search(raw_head + b'\r\n'):
         return None
-    raw_status_line, _, raw_fields = raw_head.replace(b'\r\n', b'\n').partition(b'\n')
-    version, code = _parse_status_line(raw_status_line)
-    headers = _parse_fields(raw_fields)
-    return version, code, headers, _combined(headers)
-
-
-def _parse_status_line(raw_line):
-    """Return (version, code) (RFC 9112 4), or raise HttpDataError."""
-    _check_line(raw_line)
-    match = _STATUS_LINE.fullmatch(raw_line)
+    line, _, raw_fields = raw_head.replace(b'\r\n', b'\n').partition(b'\n')
+    _check_line(line)
+    match = _STATUS_LINE.fullmatch(line)
     if not match:
-        raise HttpDataError(
-            'expected a status line of HTTP/1.0 or HTTP/1.1; got '
-            + _guessed(raw_line or b'\n'))
-    return match.groups()
+        raise HttpDataError('expected a status line of HTTP/1.0 or HTTP/1.1; '
+                            f'got {_guessed(line)}')
+    headers = _parse_fields(raw_fields)
+    return *match.groups(), headers, _combined(headers)
 
 
 def _parse_fields(raw_section):
@@ -1396,9 +1342,8 @@ def _body_decoder(length, data, limit):
     return _decode_length(length, data)
 
 
-def _cut_off(expected):
-    """Raise, where bytes were expected."""
-    raise HttpConnectionClosedError(f'expected {expected}; got the end of the stream')
+def _cut_off(expected, so_far=''):
+    raise HttpConnectionClosedError(f'expected {expected}; got the end of the stream{so_far}')
 
 
 def _decode_length(length, data):
@@ -1429,14 +1374,14 @@ def _decode_chunked(data, limit, is_sent=False):
             is_broken = _BROKEN_LINE.search(data, max(0, seen - 1))
             if is_broken or (data and seen <= 16 and not _CHUNK_SIZE.match(data)):   # its digits
                 raise HttpDataError(f'expected a chunk size; got {_quoted(data)}')
-            _check_section_length('chunk-size line', len(data) + 1, limit)
+            _check_length('a chunk-size line', len(data) + 1, limit)
             seen = len(data)
             data += (yield None) or _cut_off('a chunk size')
 
         line = size_line.fullmatch(data, at, end)
         if not line:
             raise HttpDataError(f'expected a chunk size; got {_quoted(data[at:end])}')
-        _check_section_length('chunk-size line', end - at, limit)
+        _check_length('a chunk-size line', end - at, limit)
         size, at = int(line[1], 16), end
         if size == 0:
             return (yield from _drop_trailer_section(data[at:], limit, is_sent))
@@ -1464,11 +1409,11 @@ def _drop_trailer_section(data, limit, is_sent):
     """
     data, seen = b'\n' + data, 0                          # the end of the line before it
     while not (end := _SECTION_END.search(data, max(0, seen - 2))):
-        _check_section_so_far('trailer section', data[1:], limit, seen - 1)
+        _check_section_so_far('a trailer section', data[1:], limit, seen - 1)
         seen = len(data)
         data += (yield None) or _cut_off('the end of the trailer section')
 
-    _check_section_length('trailer section', end.end() - 1, limit)
+    _check_length('a trailer section', end.end() - 1, limit)
     fields = _parse_fields(data[1:end.start()].removesuffix(b'\r').replace(b'\r\n', b'\n'))
     if is_sent and (not _SENT_TRAILERS.fullmatch(data, 1, end.end())
                     or not _FRAMING_FIELDS.isdisjoint(dict(fields))):
@@ -1486,8 +1431,8 @@ def _decode_until_close(data):
 
 
 def _quoted(raw):
-    """Return bytes as an error text quotes them."""
-    return repr(bytes(raw[:_MAX_QUOTED])) + ('...' if len(raw) > _MAX_QUOTED else '')
+    """Return bytes, or a str, as an error text quotes them."""
+    return repr(raw[:_MAX_QUOTED]) + ('...' if len(raw) > _MAX_QUOTED else '')
 
 
 # Bodies in transit. Objects and not async generators: an abandoned async generator makes the event
@@ -1495,8 +1440,6 @@ def _quoted(raw):
 
 class _RequestBody:
     """What send_body calls and iterates: the caller's body, held against its framing fields."""
-
-    __slots__ = ('_body', '_connection', '_iterator', '_framing')
 
     def __init__(self, body, fields, connection):
         self._body = body
@@ -1508,10 +1451,9 @@ class _RequestBody:
     def __call__(self, *args, **kwargs):
         try:
             self._iterator = self._body(*args, **kwargs).__aiter__()
-        except Exception as exception:
+        except Exception as error:
             raise HttpDataError('expected the request body to be a function that returns an async '
-                                f'iterator, such as streamed(data); got {_told(exception)}'
-                                ) from exception
+                                f'iterator, such as streamed(data); got {_told(error)}') from error
         return self
 
     def __aiter__(self):
@@ -1520,16 +1462,16 @@ class _RequestBody:
     async def __anext__(self):
         try:
             chunk = await self._iterator.__anext__()
-            size = len(chunk) if type(chunk) is bytes else memoryview(chunk).nbytes
+            content = chunk if type(chunk) is bytes else memoryview(chunk).cast('B')
         except StopAsyncIteration:
             self.check_complete()
             raise
-        except Exception as exception:
+        except Exception as error:
             raise HttpDataError('expected bytes of the request body; '
-                                f'got {_told(exception)}') from exception
+                                f'got {_told(error)}') from error
 
-        self._framing.check(chunk if type(chunk) is bytes else memoryview(chunk).cast('B'))
-        sends = -(-size // self._connection.most_at_once) or 1
+        self._framing.check(content)
+        sends = -(-len(content) // _most_at_once(self._connection.sock)) or 1
         if self._connection.is_turn_over(sends * _READ_OR_WRITE):
             await asyncio.sleep(0)
         return chunk
@@ -1544,15 +1486,13 @@ class _RequestBody:
         if hasattr(self._iterator, 'aclose'):
             try:
                 await self._iterator.aclose()
-            except Exception as exception:
+            except Exception as error:
                 raise HttpDataError('expected the request body to close; '
-                                    f'got {_told(exception)}') from exception
+                                    f'got {_told(error)}') from error
 
 
 class _RequestLength:
     """Holds a request body against its content-length (RFC 9112 6.2)."""
-
-    __slots__ = ('_is_said', '_left')
 
     def __init__(self, length):
         self._is_said = length is not None
@@ -1582,8 +1522,6 @@ class _RequestCoding:
     Without this, a body that no layer has framed would be read as chunks by the server, and what
     follows an early end as another request.
     """
-
-    __slots__ = ('_decoder',)
 
     def __init__(self, limit):
         self._decoder = _decode_chunked(b'', limit, is_sent=True)
@@ -1702,10 +1640,9 @@ class _Connection:
     """
 
     __slots__ = ('loop', 'sock', 'others', 'fileno', 'is_tls', 'origin', 'address', 'bufsize',
-                 'most_at_once', 'head_limit', 'timeout', 'log', 'keep_seconds', 'has_session',
-                 'is_reused', 'is_begun', 'is_answered', 'on_unasked', 'unparsed',
-                 'interim_bytes', 'thread', 'process', '_is_reading', '_waiter', '_deadline',
-                 '_timer', '_timer_due', '_turn')
+                 'head_limit', 'timeout', 'log', 'keep_seconds', 'has_session', 'is_reused',
+                 'is_begun', 'is_answered', 'on_unasked', 'unparsed', 'interim_bytes', 'thread',
+                 'process', '_is_reading', '_waiter', '_deadline', '_timer', '_timer_due', '_turn')
 
     def __init__(self, loop, sock, others, origin, address, bufsize, head_limit, timeout):
         self.loop = loop
@@ -1718,7 +1655,6 @@ class _Connection:
         self.origin = origin
         self.address = address
         self.bufsize = min(bufsize, _TLS_RECORD) if self.is_tls else bufsize    # bytes
-        self.most_at_once = _most_at_once(sock)     # bytes that are sent
         self.head_limit = head_limit    # bytes
         self.timeout = timeout          # seconds
         self.log = _do_nothing          # of the request that it serves, or of the pool
@@ -1737,13 +1673,6 @@ class _Connection:
         self._timer_due = _NEVER        # when the timer fires, not after the deadline; loop time
         self._turn = 0                  # what was done since others had their turn: _MAX_TURN
 
-    def start_request(self, log):
-        """Forget the request before."""
-        self.log = log
-        self.is_begun = self.is_answered = False
-        self.interim_bytes = 0
-        if self.is_reused:
-            log('Reusing %s', self.sock)
 
     async def receive_head(self):
         """Return the final _response_head. Wait before reading: there can be no answer yet."""
@@ -1755,10 +1684,8 @@ class _Connection:
     def parse_head(self, data):
         """Return the final _response_head if all of it has come by now, or None."""
         if not data:
-            so_far = f'after {_quoted(self.unparsed)}' if self.unparsed else \
-                'before a final one' if self.is_answered else 'before a byte'
-            raise HttpConnectionClosedError(
-                f'expected a response; got the end of the stream {so_far}')
+            _cut_off('a response', f' after {_quoted(self.unparsed)}' if self.unparsed else
+                     ' before a final one' if self.is_answered else ' before a byte')
 
         self.is_answered = True
         seen = len(self.unparsed)
@@ -1766,15 +1693,12 @@ class _Connection:
         while head := _response_head(self.unparsed, self.head_limit, seen):
             code, rest = head[1], head[-1]
             if code[:1] != b'1' or code == b'101':  # RFC 9110 15.2; what follows a 101 is no HTTP
-                self.unparsed = b''
+                self.unparsed, self.interim_bytes = b'', 0
                 return head
 
             self.interim_bytes += len(self.unparsed) - len(rest)
             self.unparsed, seen = rest, 0
-            if self.interim_bytes > self.head_limit:        # D7
-                raise HttpHeaderTooLong(
-                    f'expected interim responses of at most {self.head_limit} bytes in all; got '
-                    'more: max_header_length sets the limit')
+            _check_length('all interim responses', self.interim_bytes, self.head_limit)     # D7
         return None
 
     def read_last_words(self):
@@ -1871,8 +1795,7 @@ class _Connection:
         return self._deadline <= self.loop.time()
 
     def _start_timer(self):
-        self._timer = contextvars.Context().run(
-            self.loop.call_at, self._deadline, self._on_timer)
+        self._timer = contextvars.Context().run(self.loop.call_at, self._deadline, self._on_timer)
         self._timer_due = self._deadline
 
     def _on_timer(self):

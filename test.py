@@ -1345,7 +1345,7 @@ def too_long(section, limit=16384):
 
 
 def interim_too_long(limit):
-    text = f'interim .* of at most {limit} bytes in all; got more: max_header_length sets'
+    text = f'all interim responses of at most {limit} bytes; got more: max_header_length sets'
     return lowhaio.HttpHeaderTooLong, text
 
 
