@@ -532,7 +532,8 @@ def Pool(get_dns_resolver=aiodnsresolver.Resolver, get_sock=get_nonblocking_sock
         if origin.expires_at > loop.time():     # by another request, which asked meanwhile
             return
 
-        resolved.append(origin)
+        if origin not in resolved:
+            resolved.append(origin)
         origin.addresses = addresses
         origin.counts_until, origin.expires_at = counts_until, expires_at
         for connection in [c for c in origin.idle if c.address not in addresses]:
@@ -1513,9 +1514,6 @@ class _RequestLength:
                                 'by its content-length; got its end')
 
 
-_NOTHING_MORE = 'nothing after the last chunk of the request body'
-
-
 class _RequestCoding:
     """Holds a request body against the chunked coding, by what decodes responses (RFC 9112 7.1).
 
@@ -1526,21 +1524,21 @@ class _RequestCoding:
     def __init__(self, limit):
         self._decoder = _decode_chunked(b'', limit, is_sent=True)
         next(self._decoder)
+        self._is_complete = False       # whether the last chunk has come
 
     def check(self, chunk):
         """Raise HttpDataError if the bytes are no chunks, or come after the last one."""
         if not chunk:           # a layer that frames each has made it the end of the message
             self._fail('no empty piece of the request body', 'one')
-        if self._decoder is None:
-            self._fail(_NOTHING_MORE, f'{len(chunk)} bytes')
         try:
             piece = self._decoder.send(bytes(chunk))
             while piece is not None:
                 piece = next(self._decoder)
         except StopIteration as end:
-            self._decoder = None
-            if end.value:
-                self._fail(_NOTHING_MORE, f'{len(end.value)} bytes')
+            surplus = len(chunk if end.value is None else end.value)    # None: it ended before
+            if surplus:
+                self._fail('nothing after the last chunk of the request body', f'{surplus} bytes')
+            self._is_complete = True
         except HttpHeaderTooLong:
             raise
         except HttpDataError as error:      # which quotes what may be a password
@@ -1549,12 +1547,13 @@ class _RequestCoding:
 
     def check_complete(self):
         """Raise HttpDataError if the last chunk has not come."""
-        if self._decoder is not None:
+        if not self._is_complete:
             self._fail('a last chunk of the request body', 'its end')
 
     def _fail(self, expected, got):
         raise HttpDataError(f'expected {expected}, by its transfer-encoding; got {got}: a layer '
-                            'such as lowhaio-chunked frames a body, each chunk of which has bytes')
+                            'such as lowhaio-chunked frames a body, each chunk of which has bytes'
+                            ) from None
 
 
 class _ResponseBody:

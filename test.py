@@ -901,10 +901,10 @@ LENGTH, CODING = b'Content-Length', b'Transfer-Encoding'
 
 
 def checked_request(url, method=b'GET', params=(), headers=(), http_version=b'HTTP/1.1',
-                    body=lowhaio.empty_async_iterator):
+                    body=lowhaio.empty_async_iterator, checks_content=False):
     """Return what `request` makes of its arguments."""
     target, headers, fields, *_ = lowhaio._checked_request(
-        http_version, method, url, params, headers, body, (), (), checks_content=False)
+        http_version, method, url, params, headers, body, (), (), checks_content)
     return target, headers, fields
 
 
@@ -1057,7 +1057,9 @@ def test_logged_url_has_no_userinfo():
         [(b'authorization', b'secret\n')], [(b'authorization', b'secret', b'')],
         [((b'authorization', b'secret'),)], [('authorization: secret',)],
         [(b'authorization: secret', b'')])],
-    {'params': 'secret'}, {'method': 'http://secret@a.test/'},
+    {'params': 'secret'}, {'headers': [(CODING, b'chunked')], 'checks_content': True,
+                           'body': lowhaio.streamed(b'secret')},
+    {'method': 'http://secret@a.test/'},
     {'method': b'http://secret@a.test/'}, {'method': b'http://secret@a.test/' + b'x' * 300}],
     ids=repr)
 def test_secrets_in_refused_arguments_are_not_told(given):
@@ -4096,6 +4098,22 @@ async def test_request_body_is_held_against_the_chunked_coding(
     assert await server.handler.content() == sent
 
 
+async def send_on_after_an_error(logger, loop, sock, timeout, body, body_args, body_kwargs):
+    chunks = body(*body_args)
+    with pytest.raises(lowhaio.HttpDataError, match='a chunk size in the request body'):
+        await anext(chunks)
+    async for chunk in chunks:
+        await lowhaio.send_all(loop, sock, timeout, chunk)
+
+
+@served(Receiving, send_body=send_on_after_an_error)
+async def test_chunks_after_a_malformed_one_are_refused_too(request, server):
+    with failing(lowhaio.HttpDataError, 'nothing after the last chunk of the request body'):
+        await request(b'POST', server.url, body=Chunks, body_args=(b'x', b'0\r\n\r\n'),
+                      headers=IN_CHUNKS)
+    assert await server.handler.content() == b''
+
+
 @served(Receiving)
 async def test_long_line_of_a_chunked_request_body_names_the_limit(request, server):
     with failing(lowhaio.HttpHeaderTooLong, 'chunk-size line .*: max_header_length sets the'):
@@ -6925,6 +6943,21 @@ async def test_answer_counts_for_a_second_also_for_requests_that_asked_meanwhile
         await asyncio.gather(get(asking, url), get(asking, url))
         await get(asking, url)
     assert len(asked) == 2
+
+
+@served(answering(OK))
+async def test_name_that_is_asked_for_often_does_not_push_out_the_answers_of_others(
+        request, server, monkeypatch):
+    async def resolve(host, *_, **__):
+        asked.append(host)
+        return [Address('127.0.0.1', math.inf if host == 'b.test' else -math.inf)]
+
+    monkeypatch.setattr(lowhaio, '_MIN_TTL', 0)
+    asked = []
+    async with pool(get_dns_resolver=resolver_of(resolve), keep_alive_timeout=0) as asking:
+        for host in ('b.test', *['a.test'] * 300, 'b.test'):
+            await get(asking, f'http://{host}:{server.port}/')
+    assert asked.count('b.test') == 1
 
 
 @in_loop
