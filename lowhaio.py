@@ -928,7 +928,6 @@ def _parse_url(url):
                    _target_and_host(parsed, False))
 
 
-
 def _parse_host(parsed_url, shown=None):
     """Return (host, whether it is an address): in punycode, an address without brackets.
 
@@ -1671,7 +1670,6 @@ class _Connection:
         self._timer = None
         self._timer_due = _NEVER        # when the timer fires, not after the deadline; loop time
         self._turn = 0                  # what was done since others had their turn: _MAX_TURN
-
 
     async def receive_head(self):
         """Return the final _response_head. Wait before reading: there can be no answer yet."""
