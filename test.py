@@ -4098,12 +4098,13 @@ async def test_request_body_is_held_against_the_chunked_coding(
     assert await server.handler.content() == sent
 
 
-async def send_on_after_an_error(logger, loop, sock, timeout, body, body_args, body_kwargs):
+async def send_on_after_an_error(
+        logger, loop, sock, socket_timeout, body, body_args, body_kwargs):
     chunks = body(*body_args)
     with pytest.raises(lowhaio.HttpDataError, match='a chunk size in the request body'):
         await anext(chunks)
     async for chunk in chunks:
-        await lowhaio.send_all(loop, sock, timeout, chunk)
+        await lowhaio.send_all(loop, sock, socket_timeout, chunk)
 
 
 @served(Receiving, send_body=send_on_after_an_error)
