@@ -1330,7 +1330,8 @@ _CHUNK_SIZE = re.compile(rb'[0-9A-Fa-f]{1,16}+[ \t]*+(?:;|\r?\Z)')   # the start
 
 # What a sender may write is less: no space, no control characters, no LF alone, no folding
 _SENT_SIZE_LINE = re.compile(rb'([0-9A-Fa-f]{1,16})(?:;[^\0-\x08\x0a-\x1f\x7f]*)?\r\n')
-_SENT_TRAILERS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\0-\x08\x0a-\x1f\x7f]*\r\n)*\r\n")
+_SENT_TRAILERS = re.compile(
+    rb'(?:%b:[^\0-\x08\x0a-\x1f\x7f]*\r\n)*\r\n' % _TOKEN.pattern)
 
 
 def _body_decoder(length, data, limit):
@@ -1637,17 +1638,18 @@ class _Connection:
     opened it.
     """
 
-    __slots__ = ('loop', 'sock', 'others', 'fileno', 'is_tls', 'origin', 'address', 'bufsize',
-                 'head_limit', 'timeout', 'log', 'keep_seconds', 'has_session', 'is_reused',
-                 'is_begun', 'is_answered', 'on_unasked', 'unparsed', 'interim_bytes', 'thread',
-                 'process', '_is_reading', '_waiter', '_deadline', '_timer', '_timer_due', '_turn')
+    __slots__ = ('loop', 'sock', 'connections', 'fileno', 'is_tls', 'origin', 'address',
+                 'bufsize', 'head_limit', 'timeout', 'log', 'keep_seconds', 'has_session',
+                 'is_reused', 'is_begun', 'is_answered', 'on_unasked', 'unparsed',
+                 'interim_bytes', 'thread', 'process', '_is_reading', '_waiter', '_deadline',
+                 '_timer', '_timer_due', '_turn')
 
-    def __init__(self, loop, sock, others, origin, address, bufsize, head_limit, timeout):
+    def __init__(self, loop, sock, connections, origin, address, bufsize, head_limit, timeout):
         self.loop = loop
         self.thread, self.process = threading.get_ident(), os.getpid()      # those of the loop
         self.sock = sock                # None when closed
-        self.others = others            # those of the pool that are open, and this one: a set
-        others.add(self)                # else the garbage collector may close it before its body
+        self.connections = connections  # of the pool that are open, this one among them: a set
+        connections.add(self)           # else the garbage collector may close it before its body
         self.fileno = sock.fileno()
         self.is_tls = isinstance(sock, ssl.SSLSocket)
         self.origin = origin
@@ -1887,7 +1889,7 @@ class _Connection:
             return
 
         self.origin.idle.pop(self, None)
-        self.others.discard(self)
+        self.connections.discard(self)
         try:
             self.log('Closing %s: %s', sock, why)
         finally:
@@ -2274,8 +2276,8 @@ def _resolver_steps(awaitable, is_aiodnsresolver):
         if isinstance(end, StopIteration):
             return end.value
         error = end if is_aiodnsresolver else None
-        while error is not None and (error.__traceback__ is not None or error is end):
-            error = error.with_traceback(None)
+        while error is not None and error.__traceback__ is not None:
+            error.__traceback__ = None
             error = error.__cause__ or error.__context__
         raise
     finally:        # else they and a traceback keep each other

@@ -3271,17 +3271,23 @@ def test_close_in_another_thread_when_the_loop_has_ended():
     assert open_descriptors() == before
 
 
-def test_body_whose_reader_still_waits_is_closed_after_its_loop_has():
+def answer_in_a_thread(listener, response):
+    """Answer one request, and return the socket, with a server that outlives the event loop."""
     def answer():
         peer, _ = listener.accept()
         peer.recv(1000)
-        peer.sendall(HALF_A_BODY)
+        peer.sendall(response)
         return peer
 
+    return asyncio.to_thread(answer)
+
+
+def test_body_whose_reader_still_waits_is_closed_after_its_loop_has():
     async def main():
         request, _ = lowhaio.Pool(get_sock=socks)
         url = f'http://127.0.0.1:{listener.getsockname()[1]}/'
-        peer, (_, _, body) = await asyncio.gather(asyncio.to_thread(answer), request(b'GET', url))
+        peer, (_, _, body) = await asyncio.gather(
+            answer_in_a_thread(listener, HALF_A_BODY), request(b'GET', url))
         reading = asyncio.ensure_future(lowhaio.buffered(body))
         await asyncio.sleep(0.01)
         reading._log_destroy_pending = False
@@ -4528,16 +4534,10 @@ async def test_reader_is_removed_while_the_caller_does_not_read_which_holds_the_
 
 
 def test_connection_that_is_never_closed_is_warned_of():
-    def answer():
-        peer, _ = listener.accept()
-        peer.recv(1000)
-        peer.sendall(OK)
-        return peer
-
     async def forget():
         request, _ = lowhaio.Pool()
         url = f'http://127.0.0.1:{port}/'
-        return (await asyncio.gather(asyncio.to_thread(answer), get(request, url)))[0]
+        return (await asyncio.gather(answer_in_a_thread(listener, OK), get(request, url)))[0]
 
     unraisable = []
     with socket.create_server(('127.0.0.1', 0)) as listener, \
