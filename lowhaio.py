@@ -383,8 +383,8 @@ def Pool(get_dns_resolver=aiodnsresolver.Resolver, get_sock=get_nonblocking_sock
             least.
         get_sock: returns a new non-blocking socket; called with `socket.AF_INET6` for IPv6.
         get_ssl_context: returns the `ssl.SSLContext`; called once, when it is first needed.
-        sock_pre_message: called with the socket before the bytes of each request.
-        sock_post_message: called with the socket after the bytes of each request.
+        sock_pre_message, sock_post_message: called with the socket before, and after, the bytes
+            of each request.
         send_header: as `send_header_tuples_of_bytes`.
         send_body: as `send_body_async_gen_bytes`. The body that it gets checks what it yields.
         http_version: `b'HTTP/1.1'` or `b'HTTP/1.0'`, of each request.
@@ -631,11 +631,7 @@ def Pool(get_dns_resolver=aiodnsresolver.Resolver, get_sock=get_nonblocking_sock
 
     async def send_by_hooks(connection, logger, method, parsed_url, params, headers,
                             body, body_args, body_kwargs):
-        """Send header section and body by the hooks, and close the body's iterator in every case.
-
-        Returns:
-            What `_send_unless_answered` returns.
-        """
+        """Send by the hooks, close the body, and return what _send_unless_answered returns."""
         sock = connection.sock
         connection.is_begun = True
 
@@ -704,13 +700,9 @@ def Pool(get_dns_resolver=aiodnsresolver.Resolver, get_sock=get_nonblocking_sock
 
     async def close(get_logger_adapter=get_logger_adapter,
                     get_resolver_logger_adapter=get_resolver_logger_adapter):
-        """Close what is idle and clear the DNS cache.
+        """Close what is idle and clear the DNS cache. The arguments are as those of `Pool`.
 
         Connections in use are closed when their response ends; nothing is kept any more.
-
-        Args:
-            get_logger_adapter: as that of `Pool`, for this.
-            get_resolver_logger_adapter: as that of `Pool`, for this.
 
         Raises:
             RuntimeError: the loop in which `Pool` was called still runs, in another thread.
@@ -830,17 +822,11 @@ _Target = collections.namedtuple('_Target', (
 
 def _checked_request(http_version, method, url, params, headers, body, body_args, body_kwargs,
                      checks_content):
-    """Return what is asked for, checked.
+    """Return (_Target, headers, fields that frame the request, content, body_args, body_kwargs).
 
-    Args:
-        checks_content: bool: refuse content that is known, and is not what `headers` say.
-
-    Returns:
-        The _Target; headers as a tuple; a dict of the fields that frame the request; what
-        _known_content returns; and the arguments of the body.
-
-    Raises:
-        HttpConnectionError: something is invalid. Its cause is a ValueError.
+    The content is None unless it is known and small enough to be sent with the header section.
+    Raise HttpConnectionError with a ValueError as its cause for what is invalid; if
+    `checks_content`, also for known content that is not as `headers` say.
     """
     try:
         if not isinstance(method, bytes):
@@ -929,13 +915,9 @@ def _parse_url(url):
 
 
 def _parse_host(parsed_url, shown=None):
-    """Return (host, whether it is an address): in punycode, an address without brackets.
+    """Return (host in punycode or address without brackets, whether it is an address).
 
-    Args:
-        shown: the URL, as an error text quotes it.
-
-    Raises:
-        ValueError: it is neither a name nor an address.
+    Raise ValueError if it is neither. `shown` is the URL as its text quotes it.
     """
     hostname = parsed_url.hostname or ''
     host_and_port = parsed_url.netloc.rpartition('@')[2]
@@ -970,10 +952,7 @@ def _check_host_length(host):
 
 
 def _checked_fields(http_version, headers):
-    """Return a dict of the fields that frame the request, names in lower case.
-
-    Raise ValueError if any field is invalid.
-    """
+    """Return a dict of the fields that frame the request; raise ValueError for an invalid one."""
     fields = {}
     for field in headers:
         is_pair = isinstance(field, (tuple, list)) and len(field) == 2
@@ -1070,11 +1049,7 @@ def _check_content(fields, content):
 
 
 def _request_head(http_version, method, parsed_url, params, headers, unsigned=None):
-    """Return the request line and the header section (RFC 9112 3 and 5).
-
-    Args:
-        unsigned: what _target_and_host returns for a request that is not signed, if it is known.
-    """
+    """Return the request line and the header section (RFC 9112 3 and 5)."""
     lower_names = [name.lower() for name, _ in headers]
     is_signed = b'authorization' in lower_names and \
         headers[lower_names.index(b'authorization')][1].startswith(b'AWS4-HMAC-SHA256')
@@ -1095,11 +1070,7 @@ def _request_head(http_version, method, parsed_url, params, headers, unsigned=No
 
 
 def _target_and_host(parsed_url, is_signed):
-    """Return the request-target without params (RFC 9112 3.2.1), and the value of host.
-
-    Args:
-        is_signed: bool: by one of the published layers for AWS (D1, D2).
-    """
+    """Return the request-target without params (RFC 9112 3.2.1) and host; if signed, D1 and D2."""
     path = (_NOT_SIGNED if is_signed else _NOT_IN_PATH).sub(
         _percent_encoded, parsed_url.path.encode('utf-8')) or b'/'
     query = _NOT_IN_QUERY.sub(_percent_encoded, parsed_url.query.encode('utf-8'))
@@ -1130,11 +1101,8 @@ _UNTIL_CLOSE = 'until close'
 def _response_head(data, limit, seen=0):
     """Return what _parse_head returns, of any response, and the bytes that follow.
 
-    Return None if more bytes are needed. Status line and header section may have `limit` bytes.
-    The first `seen` bytes were there when it last returned None.
-
-    Raises:
-        HttpDataError: it is malformed, or cannot become a response any more.
+    Return None if more bytes are needed; raise HttpDataError as soon as none can help. The first
+    `seen` bytes were there when it last returned None.
     """
     raw_head, empty_line, rest = data.partition(b'\r\n\r\n')     # half as long as a search takes
     parse = _parse_head if len(raw_head) <= _MAX_CACHED else _parse_head.__wrapped__
@@ -1163,12 +1131,7 @@ def _guessed(data):
 
 
 def _check_section_so_far(section, data, limit, seen):
-    """Raise as soon as no further bytes can make a section valid.
-
-    Args:
-        section: its name in error texts.
-        seen: the number of bytes that have been checked before.
-    """
+    """Raise as soon as no further bytes can make a section valid; `seen` bytes were checked."""
     if _BROKEN_LINE.search(data, max(0, seen - 1)):         # a CR that was the last is seen again
         raise HttpDataError(f'expected {section} of lines that end in CRLF or LF, without other '
                             f'CR and NUL; got {_quoted(data)}')
@@ -1247,10 +1210,7 @@ def _combined(headers):
 
 
 def _message_body_length(method, version, code, fields):
-    """Return the bytes of content, or _CHUNKED, or _UNTIL_CLOSE (RFC 9112 6.3).
-
-    Raise HttpDataError if that is not certain.
-    """
+    """Return bytes of content, _CHUNKED or _UNTIL_CLOSE, or raise HttpDataError (RFC 9112 6.3)."""
     # After a 101 comes another protocol, whatever the method was (RFC 9110 15.2.2)
     if code == b'101':
         return _UNTIL_CLOSE
@@ -1293,10 +1253,7 @@ def _parse_content_length(raw_value):
 def _keep_seconds(limit, is_wanted, version, code, fields, length):
     """Return the seconds that the connection may be idle; 0: it is not kept (RFC 9112 9.3).
 
-    Args:
-        limit: the seconds, unless the server gives a shorter hint.
-        is_wanted: bool: the request was sent to its end, and persists.
-        version, code, fields, length: of the response.
+    `limit` is what Pool allows; `is_wanted`, whether the request was sent to its end and persists.
     """
     persists = is_wanted and _persists(version, fields) and length is not _UNTIL_CLOSE \
         and not (code in (b'204', b'304') and b'transfer-encoding' in fields)   # may have content
@@ -1361,11 +1318,7 @@ def _decode_length(length, data):
 
 
 def _decode_chunked(data, limit, is_sent=False):
-    """Decode chunks (RFC 9112 7.1). Chunk-size line and trailer section have a limit each.
-
-    Args:
-        is_sent: bool: by us, so that only what a sender may write is valid.
-    """
+    """Decode chunks (RFC 9112 7.1). If `is_sent`, only what a sender may write is valid."""
     size_line = _SENT_SIZE_LINE if is_sent else _CHUNK_SIZE_LINE
     at = 0      # index: what is before it has been dealt with
     while True:
@@ -1403,11 +1356,7 @@ def _decode_chunked(data, limit, is_sent=False):
 
 
 def _drop_trailer_section(data, limit, is_sent):
-    """Check a trailer section like a header section, and drop it (RFC 9112 7.1.2).
-
-    Returns:
-        What comes after it.
-    """
+    """Check a trailer section like a header section, and return what follows (RFC 9112 7.1.2)."""
     data, seen = b'\n' + data, 0                          # the end of the line before it
     while not (end := _SECTION_END.search(data, max(0, seen - 2))):
         _check_section_so_far('a trailer section', data[1:], limit, seen - 1)
@@ -1563,7 +1512,7 @@ class _ResponseBody:
     free for others before the last chunk is returned.
     """
 
-    __slots__ = ('_connection', '_decoder', '_release', '_ahead', '_has_reader')
+    __slots__ = ('_ahead', '_connection', '_decoder', '_has_reader', '_release')
 
     def __init__(self, connection, decoder, release):
         self._connection = connection
@@ -1638,12 +1587,6 @@ class _Connection:
     opened it.
     """
 
-    __slots__ = ('loop', 'sock', 'connections', 'fileno', 'is_tls', 'origin', 'address',
-                 'bufsize', 'head_limit', 'timeout', 'log', 'keep_seconds', 'has_session',
-                 'is_reused', 'is_begun', 'is_answered', 'on_unasked', 'unparsed',
-                 'interim_bytes', 'thread', 'process', '_is_reading', '_waiter', '_deadline',
-                 '_timer', '_timer_due', '_turn')
-
     def __init__(self, loop, sock, connections, origin, address, bufsize, head_limit, timeout):
         self.loop = loop
         self.thread, self.process = threading.get_ident(), os.getpid()      # those of the loop
@@ -1703,8 +1646,7 @@ class _Connection:
     def read_last_words(self):
         """Return the head of what the peer answered before a send failed, or None.
 
-        Raises:
-            ssl.SSLError: the peer sent an alert, which says more than that the stream ended.
+        Raise a TLS alert, which says more than that the stream ended.
         """
         try:
             while True:
@@ -1718,11 +1660,7 @@ class _Connection:
         return None
 
     async def receive(self, is_likely=True):
-        """Return the next bytes, or b'' at the end of the stream.
-
-        Args:
-            is_likely: bytes are probably there, so that it pays to read before waiting.
-        """
+        """Return the next bytes, or b'' at the end. If they are likely, read before waiting."""
         if is_likely and self.is_turn_over(_READ_OR_WRITE):
             await asyncio.sleep(0)
         if self.sock is None:
@@ -1838,12 +1776,7 @@ class _Connection:
         return True
 
     def failed(self, exception, what):
-        """Close, and return what to raise: the one place where a failure becomes an error.
-
-        Args:
-            exception: what was raised.
-            what: `'request'` or `'body'`: what did not go on.
-        """
+        """Close, and return what to raise: the one place where a failure becomes an error."""
         if self.is_tls and self.sock is not None \
                 and isinstance(exception.__cause__ or exception, _PEER_CLOSED):
             try:
@@ -1920,8 +1853,8 @@ class _Waiter:
     of the time of a small request. These are the methods that a task calls (asyncio.isfuture).
     """
 
-    __slots__ = ('data', 'exception', 'is_done', '_loop', '_callback', '_context',
-                 '_asyncio_future_blocking')
+    __slots__ = ('_asyncio_future_blocking', '_callback', '_context', '_loop', 'data', 'exception',
+                 'is_done')
 
     def __init__(self, loop):
         self._loop = loop
@@ -1993,13 +1926,8 @@ async def _connect_first(loop, get_sock, addresses, port, seconds, losers, log):
 
     The next address is tried as soon as one fails or has not answered for _ATTEMPT_DELAY, side by
     side with those before it, and without a task: all sockets wake the one that waits here.
-
-    Args:
-        seconds: until those that have not answered are given up.
-        losers: a dict that gets each other address that was tried, and a text why it was not it.
-
-    Raises:
-        Exception: why the last one failed, if all did.
+    `losers` gets each other address that was tried, and a text why it was not it. If all fail,
+    the last failure is raised.
     """
     deadline = loop.time() + seconds
     next_start = -_NEVER                # when the next address is tried; loop time
@@ -2068,14 +1996,9 @@ def _is_connected(sock, address, port):
 async def _when_ready(loop, sock, seconds, attempt, is_send=False):
     """Call `attempt` whenever the socket is ready for it, until it does not block.
 
-    Args:
-        seconds: in all. Then comes a last attempt, so that what has arrived in time wins.
-        is_send: without a last attempt, since the kernel may have room that the peer has not
-            made. Of TLS, each time that the socket is ready starts the time again, since part of
-            a record is progress; a peer that wants to renegotiate is refused.
-
-    Raises:
-        TimeoutError: the time is over.
+    Raise TimeoutError after `seconds` in all, and a last attempt, so that what came in time wins.
+    A send has no last attempt, since the kernel may have room that the peer has not made; over
+    TLS its time starts again whenever the socket is ready, since part of a record is progress.
     """
     deadline = loop.time() + seconds
     while True:
@@ -2101,9 +2024,7 @@ async def _when_ready(loop, sock, seconds, attempt, is_send=False):
 async def _event_of_one(loop, add, remove, socks, deadline):
     """Wait until one of the sockets is ready, and return whether it was by the deadline.
 
-    Args:
-        add, remove: the loop's methods for readers, or those for writers.
-        deadline: a loop time. Infinity has no timer: qasync's takes none, rloop's ends at once.
+    Infinity has no timer: qasync's takes none, rloop's ends at once.
     """
     waiter, process = loop.create_future(), os.getpid()
     filenos = [sock.fileno() for sock in socks]
@@ -2138,11 +2059,7 @@ def _may_be_no_tls(exception):
 
 
 async def _send_at_once(connection, message):
-    """Send header section and content in one piece.
-
-    Returns:
-        What `_send_unless_answered` returns.
-    """
+    """Send header section and content in one piece; return what _send_unless_answered returns."""
     loop, sock, seconds = connection.loop, connection.sock, connection.timeout
     sent = await _send_some(loop, sock, seconds, message)
     connection.is_begun = True
@@ -2156,10 +2073,7 @@ async def _send_at_once(connection, message):
 async def _send_unless_answered(connection, send):
     """Await `send()`, but only until a final response of status 300 or above (RFC 9112 9.5).
 
-    It ends in one of three ways: all is sent, it is answered, or it has failed.
-
-    Returns:
-        (what _response_head returned if the answer has come, or None; whether all was sent).
+    Return (what _response_head returned if the answer has come, or None; whether all was sent).
     """
     head = failure = None
     is_sent = False
@@ -2206,10 +2120,7 @@ async def _send_unless_answered(connection, send):
 
 
 def _most_at_once(sock):
-    """Return how many bytes are sent at once, at most.
-
-    Of TLS that is one record, else none count as taken until all are out.
-    """
+    """Return how many bytes to send at once. Of TLS one record: none counts until all are out."""
     return _TLS_RECORD if isinstance(sock, ssl.SSLSocket) else _MAX_SENT
 
 
