@@ -2165,12 +2165,11 @@ def _resolver_steps(awaitable, is_aiodnsresolver):
                 sys.set_asyncgen_hooks(*hooks)
 
             delivered = min(delivered, task.cancelling() - cancelling)  # less what it took back
-            if isinstance(argument, asyncio.CancelledError) and not is_repeated \
-                    and task.cancelling() - cancelling > delivered:
-                step, argument = steps.throw, asyncio.CancelledError(*cancelled.args)
-                delivered, is_repeated = delivered + 1, True
-                continue
             try:
+                if isinstance(argument, asyncio.CancelledError) and not is_repeated \
+                        and task.cancelling() - cancelling > delivered:
+                    is_repeated = True
+                    raise asyncio.CancelledError(*cancelled.args)
                 step, argument = steps.send, (yield waited_for)
             except BaseException as exception:
                 step, argument = steps.throw, exception
