@@ -6189,12 +6189,7 @@ async def test_a_unix_socket_without_room_fails_at_once_and_does_not_spin(tmp_pa
 
 def tls_contexts():
     """Return new contexts, like those of `certificates`, for a test to change."""
-    authority = trustme.CA()
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert('127.0.0.1', '::1').configure_cert(server)
-    client = ssl.create_default_context()
-    authority.configure_trust(client)
-    return server, client
+    return certificates.__wrapped__()       # without its cache
 
 
 class Resuming:
@@ -6208,20 +6203,29 @@ class Resuming:
         await answering(OK)(reader, writer)
 
 
-@pytest.mark.parametrize(('version', 'num_tickets', 'resumed'), [
-    (ssl.TLSVersion.TLSv1_2, 2, [False, True, True]),
-    (ssl.TLSVersion.TLSv1_3, 2, [False, True, True]),
-    (ssl.TLSVersion.TLSv1_3, 0, [False, False, False]),
-], ids=['TLS 1.2', 'TLS 1.3', 'TLS 1.3 without tickets, which resumes nothing'])
+@table(('version', 'num_tickets', 'resumed'), [
+    ('TLS 1.2', ssl.TLSVersion.TLSv1_2, 2, [False, True, True]),
+    ('TLS 1.3', ssl.TLSVersion.TLSv1_3, 2, [False, True, True]),
+    ('TLS 1.3 without tickets, which resumes nothing', ssl.TLSVersion.TLSv1_3, 0, [False] * 3),
+])
 @in_loop
-async def test_new_tls_connection_resumes_the_last_session(version, num_tickets, resumed):
+async def test_new_tls_connection_resumes_the_last_session_and_fetches_no_other(
+        version, num_tickets, resumed):
+    class Spying(ssl.SSLSocket):
+        @ssl.SSLSocket.session.getter
+        def session(self):
+            fetched.append(self.session_reused)
+            return super().session
+
     def get_ssl_context():
         made.append(client_context)
         return client_context
 
-    (server_context, client_context), made, handler = tls_contexts(), [], Resuming()
+    (server_context, client_context), made, fetched = tls_contexts(), [], []
     server_context.maximum_version = server_context.minimum_version = version
     server_context.num_tickets = num_tickets
+    client_context.sslsocket_class = Spying
+    handler = Resuming()
     async with Server(answering(OK)) as plain, Server(handler, tls=server_context) as server, \
             pool(get_ssl_context=get_ssl_context, keep_alive_timeout=0) as request:
         await get(request, plain.url)
@@ -6229,19 +6233,19 @@ async def test_new_tls_connection_resumes_the_last_session(version, num_tickets,
         for _ in range(3):
             await get(request, server.url)
         assert handler.resumed == resumed
+        assert fetched == [False] * resumed.count(False)
         assert len(made) == 1
 
 
-@in_loop
-async def test_oldest_tls_session_is_forgotten_when_there_are_too_many(monkeypatch):
+@served(Resuming, tls=True, keep_alive_timeout=0)
+async def test_oldest_tls_session_is_forgotten_when_there_are_too_many(
+        request, server, monkeypatch):
     monkeypatch.setattr(lowhaio, '_MAX_KEPT_SESSIONS', 2)
-    a, b, c = Resuming(), Resuming(), Resuming()
-    async with Server(a, tls=tls_server()) as server_a, Server(b, tls=tls_server()) as server_b, \
-            Server(c, tls=tls_server()) as server_c, \
-            pool(get_ssl_context=tls_client, keep_alive_timeout=0) as request:
-        for server in (server_a, server_b, server_a, server_c, server_a, server_b):
-            await get(request, server.url)
-        assert (a.resumed, b.resumed, c.resumed) == ([False, True, True], [False, False], [False])
+    async with Server(server.handler, tls=tls_server()) as b, \
+            Server(server.handler, tls=tls_server()) as c:
+        for used in (server, b, server, c, server, b):
+            await get(request, used.url)
+    assert server.handler.resumed == [False, False, True, False, True, False]
 
 
 @in_loop
@@ -6256,16 +6260,15 @@ async def test_tls_response_that_ends_after_close_is_given_and_its_connection_cl
         await until(lambda: not server.tasks)
 
 
-@pytest.mark.parametrize(('response', 'is_notified', 'is_whole'), [
-    pytest.param(OK[:-1], False, False, id='Cut off before its content-length.'),
-    pytest.param(OK[:-1], True, False, id='Ended before its content-length.'),
-    pytest.param(chunked(b'2\r\nok\r\n'), False, False, id='Cut off before the last chunk.'),
-    pytest.param(reply(content=b'ok'), False, False,
-                 id='Delimited by a close that was not a TLS one.'),
-    pytest.param(reply(content=b'ok'), True, True, id='Delimited by a TLS close.'),
-    pytest.param(OK, False, True, id='Complete by its length, whatever comes then.'),
-    pytest.param(chunked(b'2\r\nok\r\n0\r\n\r\n'), False, True,
-                 id='Complete by its last chunk, whatever comes then.'),
+@table(('response', 'is_notified', 'is_whole'), [
+    ('Cut off before its content-length.', OK[:-1], False, False),
+    ('Ended before its content-length.', OK[:-1], True, False),
+    ('Cut off before the last chunk.', chunked(b'2\r\nok\r\n'), False, False),
+    ('Delimited by a close that was not a TLS one.', reply(content=b'ok'), False, False),
+    ('Delimited by a TLS close.', reply(content=b'ok'), True, True),
+    ('Complete by its length, whatever comes then.', OK, False, True),
+    ('Complete by its last chunk, whatever comes then.', chunked(b'2\r\nok\r\n0\r\n\r\n'),
+     False, True),
 ])
 @in_loop
 async def test_truncated_tls_body_is_an_error(response, is_notified, is_whole):
@@ -6285,59 +6288,24 @@ async def test_truncated_tls_body_is_an_error(response, is_notified, is_whole):
 
 
 @in_loop
-async def test_tls_connection_survives_a_record_without_bytes_and_says_that_it_closes():
-    def serve():
-        sock, _ = listener.accept()
-        with server_context.wrap_socket(
-                sock, server_side=True, suppress_ragged_eofs=False) as sock:
-            sock.settimeout(5)
-            sock.recv(1000)
-            sock.sendall(OK)
-            sock.verify_client_post_handshake()
-            sock.do_handshake()
-            asked.set()
-            sock.recv(1000)
-            sock.sendall(OK)
-            return sock.recv(1000)              # raises SSLEOFError if the end is ragged
+async def test_tls_connection_says_that_it_closes():
+    async def serve(peer):
+        await peer.read_to()
+        await peer.send(OK)
+        ended.append(await peer.read())         # raises EOFError if the end is ragged
 
-    server_context, client_context = tls_contexts()
-    server_context.post_handshake_auth = client_context.post_handshake_auth = True
-    server_context.verify_mode = ssl.CERT_OPTIONAL
-    server_context.load_default_certs()
-    asked, socks = threading.Event(), []
-    with socket.create_server(('127.0.0.1', 0)) as listener:
-        listener.settimeout(5)
-        serving = asyncio.create_task(asyncio.to_thread(serve))
-        url = f'https://127.0.0.1:{listener.getsockname()[1]}/'
-        async with pool(get_ssl_context=lambda: client_context,
-                        sock_post_message=socks.append) as request:
-            await get(request, url)
-            await until(asked.is_set)
-            await asyncio.sleep(0.02)           # until the loop has seen the record
-            assert (await get(request, url))[2] == b'ok'
-        assert await serving == b''
-    assert socks[0] is socks[1]
+    ended = []
+    async with faulty(serve, tls_server(), keep_alive_timeout=0) as (request, server):
+        await get(request, server.url)
+        await until(lambda: ended == [b''])
 
 
-@served(answering(OK), tls=True)
-async def test_http_to_a_port_of_https_is_a_clear_error(request, server):
-    with pytest.raises(lowhaio.HttpDataError, match=r'expected a (status line|response); got'):
-        await request(b'GET', server.url.replace('https', 'http'))
-
-
-@in_loop
-async def test_surplus_in_the_same_record_as_the_end_is_never_taken_for_an_answer():
+@served(answering(OK + SURPLUS), tls=True, recv_bufsize=len(OK))
+async def test_surplus_in_the_same_record_as_the_end_is_never_taken_for_an_answer(request, server):
     """When the response has been read, the rest of the record is in the TLS layer."""
-    async def handler(reader, writer):
-        await read_request(reader)
-        writer.write(OK + (SURPLUS if server.connections == 1 else b''))
-        await reader.read()
-
-    async with Server(handler, tls=tls_server()) as server, \
-            pool(get_ssl_context=tls_client, recv_bufsize=len(OK)) as request:
-        for _ in range(2):
-            assert (await get(request, server.url))[2] == b'ok'
-        assert server.connections == 2
+    for _ in range(2):
+        assert (await get(request, server.url))[2] == b'ok'
+    assert server.connections == 2
 
 
 @served(answering(OK), tls=True)
@@ -6411,24 +6379,27 @@ async def test_what_comes_in_one_record_with_an_interim_response_is_not_waited_f
         assert (await get(request, server.url))[2] == b'ok'
 
 
-@pytest.mark.parametrize(('scheme', 'answer', 'kind', 'text', 'cause'), [
-    pytest.param('https', b'HTTP/1.1 400 Bad Request\r\n\r\n', lowhaio.HttpTlsError,
-                 r'^127.0.0.1:PORT: expected a TLS handshake; got SSLError'
-                 r'.*(WRONG_VERSION|RECORD).*; does port PORT speak TLS\?$', ssl.SSLError,
-                 id='https to a port of http'),
-    pytest.param('http', b'\x15\x03\x03\x00\x02\x02\x46', lowhaio.HttpDataError,
-                 r'status line; got .*x15.*, which is TLS: is this an https port\?$', None,
-                 id='http to a port of https, which sends a fatal alert (RFC 8446 6)'),
+@table(('scheme', 'answer', 'kind', 'text', 'cause'), [
+    ('https to a port of http', 'https', b'HTTP/1.1 400 Bad Request\r\n\r\n', lowhaio.HttpTlsError,
+     r'^127.0.0.1:PORT: expected a TLS handshake; got SSLError'
+     r'.*(WRONG_VERSION|RECORD).*; does port PORT speak TLS\?$', ssl.SSLError),
+    ('http to a port of https, which sends a fatal alert (RFC 8446 6)', 'http',
+     b'\x15\x03\x03\x00\x02\x02\x46', lowhaio.HttpDataError,
+     r'status line; got .*x15.*, which is TLS: is this an https port\?$', None),
+    *((f'https that is refused by alert {number}', 'https', bytes([21, 3, 3, 0, 2, 2, number]),
+       lowhaio.HttpTlsError, '(?i)(alert|unrecognized).*[^?]$', ssl.SSLError)
+      for number in (40, 70, 112)),
+    ('https to a port that ends the stream', 'https', b'', lowhaio.HttpTlsError,
+     r'does port PORT speak TLS\?$', None),
 ])
 @in_loop
 async def test_alert_or_answer_of_a_port_of_the_other_scheme_is_a_clear_error(
         scheme, answer, kind, text, cause):
     async def handler(reader, writer):
-        await reader.read(100)
+        await reader.read(1)
         writer.write(answer)
-        await reader.read()
 
-    async with Server(handler) as server, pool() as request:
+    async with Server(handler) as server, pool(get_ssl_context=tls_client) as request:
         with failing(kind, text.replace('PORT', str(server.port)), cause):
             await request(b'GET', server.url.replace('http', scheme))
 
@@ -6456,17 +6427,10 @@ async def test_host_is_verified_without_its_final_dot_or_brackets(address, host)
         assert (await get(request, f'https://{host}:{server.port}/'))[2] == b'ok'
 
 
-def without_certificates():
-    raise OSError('no certificates')
-
-
-def without_return():
-    ssl.create_default_context()
-
-
 @pytest.mark.parametrize(('get_ssl_context', 'text', 'cause'), [
-    (without_certificates, r"got OSError\('no certificates'\)$", OSError),
-    (without_return, 'got None$', None),
+    (lambda: ssl.create_default_context(cafile='/no/such/file'),
+     r'got FileNotFoundError\(2, .*\)$', FileNotFoundError),
+    (lambda: None, 'got None$', None),
 ])
 @in_loop
 async def test_without_an_ssl_context_nothing_is_sent(get_ssl_context, text, cause):
@@ -6477,22 +6441,16 @@ async def test_without_an_ssl_context_nothing_is_sent(get_ssl_context, text, cau
         assert server.connections == 0
 
 
-@pytest.mark.parametrize('drip', [b'', b'\x16\x03\x03\x40\x00' + b'\0' * 1000])
+@pytest.mark.parametrize('stage', [FaultyPeer.stall, FaultyPeer.drip])
 @in_loop
-async def test_tls_handshake_has_one_time_limit_and_no_busy_loop(drip):
-    async def handler(reader, writer):
-        for position in range(len(drip)):
-            writer.write(drip[position:position + 1])
-            await asyncio.sleep(0.005)
-        await reader.read()
-        await asyncio.sleep(1)
-
+async def test_tls_handshake_has_one_time_limit_and_no_busy_loop(stage):
     loop = asyncio.get_running_loop()
-    async with Server(handler) as server, pool(socket_timeout=0.06) as request:
+    async with faulty(stage, False, socket_timeout=0.06) as (request, server):
         start = loop.time()
+        text = 'expected a TLS handshake; got TimeoutError.*; ' \
+            rf'does port {server.port} speak TLS\?$'
         with noting_loop_calls() as loop_calls, \
-                failing(lowhaio.HttpTlsError, 'expected a TLS handshake; got TimeoutError',
-                        asyncio.TimeoutError):
+                failing(lowhaio.HttpTlsError, text, asyncio.TimeoutError):
             await request(b'GET', server.url.replace('http', 'https'))
         assert 0.05 <= loop.time() - start < 2
         # uvloop is busy for the last millisecond
@@ -6567,11 +6525,16 @@ def offers_session(hello):
 
 @pytest.mark.parametrize('waits', [False, True])
 @served(RefusingSessions, keep_alive_timeout=0, socket_timeout=1)
-async def test_tls_session_that_is_refused_is_not_offered_again(request, server, waits):
+async def test_tls_session_that_is_refused_is_not_offered_again_while_its_origin_is_used(
+        request, server, monkeypatch, waits):
+    monkeypatch.setattr(lowhaio, '_MAX_KEPT_SESSIONS', 2)
     server.handler.waits = waits
-    for _ in range(4):
-        assert (await get(request, server.url.replace('http:', 'https:')))[2] == b'ok'
-    assert server.handler.offered == [False, True, False, False, False]
+    url = server.url.replace('http:', 'https:')
+    async with Server(answering(OK), tls=tls_server()) as b, \
+            Server(answering(OK), tls=tls_server()) as c:
+        for used in (url, url, b.url, url, c.url, url, url, url):
+            assert (await get(request, used))[2] == b'ok'
+    assert server.handler.offered == [False, True, *[False] * 5]
 
 
 @pytest.mark.parametrize(('error', 'is_tried_again'), [
@@ -6595,33 +6558,6 @@ async def test_handshake_is_tried_once_more_unless_the_certificate_does_not_hold
     assert len(server.handler.resumed) == 1 + is_tried_again
 
 
-@served(Resuming, tls=True, keep_alive_timeout=0)
-async def test_session_of_a_resumed_connection_is_not_fetched_again(request, server, monkeypatch):
-    class Spying(ssl.SSLSocket):
-        @ssl.SSLSocket.session.getter
-        def session(self):
-            fetched.append(self.session_reused)
-            return super().session
-
-    fetched = []
-    monkeypatch.setattr(tls_client(), 'sslsocket_class', Spying)
-    for _ in range(3):
-        await get(request, server.url)
-    assert (server.handler.resumed, fetched) == ([False, True, True], [False])
-
-
-@served(RefusingSessions, keep_alive_timeout=0)
-async def test_refusal_of_sessions_is_remembered_while_its_origin_is_used(
-        request, server, monkeypatch):
-    monkeypatch.setattr(lowhaio, '_MAX_KEPT_SESSIONS', 2)
-    url = server.url.replace('http:', 'https:')
-    async with Server(answering(OK), tls=tls_server()) as b, \
-            Server(answering(OK), tls=tls_server()) as c:
-        for used in (url, url, b.url, url, c.url, url, url, url):
-            await get(request, used)
-    assert server.handler.offered == [False, True, *[False] * 5]
-
-
 @pytest.mark.parametrize(('answer', 'text'), [
     (b'', 'got ConnectionResetError'), (b'220 mail', r'does port \d+ speak TLS\?$')])
 @in_loop
@@ -6641,27 +6577,6 @@ async def test_peer_that_resets_before_the_handshake_leaves_nothing(answer, text
                 await request(b'GET', f'https://127.0.0.1:{listener.getsockname()[1]}/')
             assert open_descriptors() == before
             assert caught.value.__traceback__       # the frames are still there
-
-
-@pytest.mark.parametrize(('answer', 'text', 'cause'), [
-    *(pytest.param(bytes([21, 3, 3, 0, 2, 2, number]), r'(?i)(alert|unrecognized).*[^?]$',
-                   ssl.SSLError, id=f'Alert {number}.') for number in (40, 70, 112)),
-    pytest.param(b'', r'does port PORT speak TLS\?$', None, id='The end of the stream.'),
-    pytest.param(None, r'does port PORT speak TLS\?$', TimeoutError, id='Silence.'),
-])
-@in_loop
-async def test_failed_handshake_asks_whether_the_port_speaks_tls_unless_by_an_alert(
-        answer, text, cause):
-    async def handler(reader, writer):
-        await reader.read(1)
-        if answer is None:
-            await for_ever()
-        writer.write(answer)
-
-    async with Server(handler) as server, \
-            pool(get_ssl_context=tls_client, socket_timeout=0.5) as request:
-        with failing(lowhaio.HttpTlsError, text.replace('PORT', str(server.port)), cause):
-            await request(b'GET', server.url.replace('http:', 'https:'))
 
 
 @contextlib.contextmanager
@@ -6687,29 +6602,27 @@ def server_that_wants_certificates():
             thread.join()
 
 
-@pytest.mark.parametrize('size', [0, 1_000_000])
+def fail_once_bytes_have_come(sock):
+    assert select.select([sock], [], [], 5)[0]
+    raise BrokenPipeError(errno.EPIPE, 'gone')
+
+
+@table(('size', 'hooks', 'kind'), [
+    ('A send without content.', 0, {}, lowhaio.HttpError),
+    ('A send of some of the content.', 1_000_000, {}, lowhaio.HttpError),
+    ('The first send.', 0, {'sock_pre_message': fail_once_bytes_have_come},
+     lowhaio.HttpConnectionError),
+])
 @in_loop
-async def test_alert_that_came_before_a_send_failed_is_told(size):
+async def test_alert_that_came_before_a_send_failed_is_told(size, hooks, kind):
+    text = 'expected the request to go on; got .*(?i:certificate.required)'
     with server_that_wants_certificates() as (url, context):
         for _ in range(20):
-            async with pool(get_ssl_context=lambda: context) as request:
-                with pytest.raises(lowhaio.HttpError, match=r'(?i)certificate.required') as caught:
+            async with pool(get_ssl_context=lambda: context, **hooks) as request:
+                with pytest.raises(kind, match=text) as caught:
                     await request(b'POST', url, body=lowhaio.streamed(bytes(size)),
-                                  headers=((b'content-length', b'%d' % size),))
+                                  headers=[(b'content-length', b'%d' % size)])
                 assert isinstance(caught.value.__cause__, ssl.SSLError)
-
-
-@in_loop
-async def test_alert_that_came_before_the_first_send_failed_is_told():
-    def fail_when_it_has_come(sock):
-        assert select.select([sock], [], [], 5)[0]
-        raise BrokenPipeError(errno.EPIPE, 'gone')
-
-    with server_that_wants_certificates() as (url, context):
-        async with pool(get_ssl_context=lambda: context,
-                        sock_pre_message=fail_when_it_has_come) as request:
-            with failing(lowhaio.HttpConnectionError, r'(?i)certificate.required', ssl.SSLError):
-                await request(b'GET', url)
 
 
 @in_loop
