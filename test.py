@@ -6638,11 +6638,8 @@ async def test_http2_that_was_chosen_by_alpn_is_told():
 
 # Names.
 
-@in_loop
-async def test_answer_without_addresses_is_a_dns_error():
-    async with pool(get_dns_resolver=Resolver([])) as request:
-        with failing(lowhaio.HttpDnsError, '^a.test:80: expected A records; got none'):
-            await request(b'GET', 'http://a.test/')
+def resolver_of(resolve):
+    return lambda **_: (resolve, Resolver([]).clear_cache)
 
 
 @in_loop
@@ -6664,17 +6661,15 @@ async def resolve_at_last():
                          ids=['it waits', 'it fails', 'it answers'])
 @in_loop
 async def test_cancellation_that_a_resolver_takes_for_its_timeout_is_not_lost(go_on):
+    async def resolve(*_, **__):
+        loop.call_soon(task.cancel)             # how aiodnsresolver times out
+        loop.call_soon(task.cancel)             # and from outside
+        with contextlib.suppress(asyncio.CancelledError):
+            await wait_for_ever()
+        return await go_on()
+
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    class Swallowing(Resolver):
-        async def resolve(self, *_, **__):
-            loop.call_soon(task.cancel)         # how aiodnsresolver times out
-            loop.call_soon(task.cancel)         # and from outside
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.Event().wait()
-            return await go_on()
-
-    async with pool(get_dns_resolver=Swallowing([])) as request:
+    async with pool(get_dns_resolver=resolver_of(resolve)) as request:
         with pytest.raises(asyncio.CancelledError):
             await request(b'GET', 'http://a.test/')
         assert task.cancelling() == 1
@@ -6691,17 +6686,15 @@ async def test_cancelled_while_resolving_leaves_nothing():
 
 # DNS.
 
-@pytest.mark.parametrize(('records', 'cause'), [
-    pytest.param({'0.test': None}, aiodnsresolver.DnsTimeout, id='no answer'),
-    pytest.param({'0.test': 2}, aiodnsresolver.DnsResponseCode, id='SERVFAIL'),
-    pytest.param({'0.test': 3}, aiodnsresolver.DnsRecordDoesNotExist, id='NXDOMAIN'),
-    pytest.param({'0.test': ()}, aiodnsresolver.DnsError, id='an empty answer'),
-    pytest.param({'0.test': ('CNAME', 'b.test')}, aiodnsresolver.DnsRecordDoesNotExist,
-                 id='a CNAME to nothing'),
-    pytest.param({'0.test': ('CNAME', '0.test')}, aiodnsresolver.DnsCnameChainTooLong,
-                 id='a CNAME to itself'),
-    pytest.param({f'{number}.test': ('CNAME', f'{number + 1}.test') for number in range(25)},
-                 aiodnsresolver.DnsCnameChainTooLong, id='too long a chain'),
+@table(('records', 'cause'), [
+    ('no answer', {'0.test': None}, aiodnsresolver.DnsTimeout),
+    ('SERVFAIL', {'0.test': 2}, aiodnsresolver.DnsResponseCode),
+    ('NXDOMAIN', {'0.test': 3}, aiodnsresolver.DnsRecordDoesNotExist),
+    ('an empty answer', {'0.test': ()}, aiodnsresolver.DnsError),
+    ('a CNAME to nothing', {'0.test': ('CNAME', 'b.test')}, aiodnsresolver.DnsRecordDoesNotExist),
+    ('a CNAME to itself', {'0.test': ('CNAME', '0.test')}, aiodnsresolver.DnsCnameChainTooLong),
+    ('too long a chain', {f'{number}.test': ('CNAME', f'{number + 1}.test')
+                          for number in range(25)}, aiodnsresolver.DnsCnameChainTooLong),
 ])
 @in_loop
 async def test_dns_fails_and_recovers(records, cause):
@@ -6762,10 +6755,6 @@ async def test_hooks_of_async_generators_are_what_they_were_at_each_step(request
         await asyncio.sleep(0)
         assert sys.get_asyncgen_hooks() == hooks
     await task
-
-
-def resolver_of(resolve):
-    return lambda **_: (resolve, Resolver([]).clear_cache)
 
 
 @in_loop
@@ -6874,36 +6863,39 @@ async def test_name_that_is_asked_for_often_does_not_push_out_the_answers_of_oth
     assert asked.count('b.test') == 1
 
 
-@in_loop
-async def test_exception_that_is_its_own_cause_is_told_once():
-    async def resolve(*_, **__):
-        try:
-            raise OSError('no')
-        except OSError as error:
-            raise error from error
+def resolver_that_raises(exception, *causes):
+    """Return a `get_dns_resolver` whose answer is this exception, with this chain of causes."""
+    def answer():
+        raise exception
 
-    async with pool(get_dns_resolver=resolver_of(resolve)) as request:
-        with failing(lowhaio.HttpDnsError, r"expected A records; got OSError\('no'\)$"):
-            await request(b'GET', 'http://a.test/')
+    for effect, cause in itertools.pairwise((exception, *causes)):
+        effect.__cause__ = cause
+    return Resolver(answer)
 
 
-@pytest.mark.parametrize(('answer', 'text'), [
-    ('10.9.8.7', ".*'1' does not appear"), ([''], ".*'' does not appear"), ([], 'none$'),
-    (['a.internal'], ".*'a.internal' does not appear to be an IPv4 or IPv6 address"),
-    ([Address('127.0.0.1', None)], 'TypeError'),
+OWN_CAUSE = OSError('no')
+
+
+@table(('get_dns_resolver', 'text'), [
+    ('No pair.', lambda **_: None, ''),
+    ('Three things.', lambda **_: (1, 2, 3), ''),
+    ('A str.', Resolver('10.9.8.7'), ".*'1' does not appear"),
+    ('An empty address.', Resolver(['']), ".*'' does not appear"),
+    ('No address.', Resolver([]), 'none$'),
+    ('A name.', Resolver(['a.internal']),
+     ".*'a.internal' does not appear to be an IPv4 or IPv6 address"),
+    ('An address that expires at no time.', Resolver([Address('127.0.0.1', None)]), 'TypeError'),
+    ('An exception: the innermost of its causes is told.', resolver_that_raises(
+        aiodnsresolver.DnsTimeout(), ValueError('in between'), ConnectionRefusedError(111, 'no')),
+     r'DnsTimeout\(\), because of ConnectionRefusedError'),
+    ('An exception that is its own cause: it is told once.',
+     resolver_that_raises(OWN_CAUSE, OWN_CAUSE), r"OSError\('no'\)$"),
 ])
 @in_loop
-async def test_resolver_that_does_not_return_addresses_is_a_dns_error(answer, text):
-    async with pool(get_dns_resolver=Resolver(answer)) as request:
-        with failing(lowhaio.HttpDnsError, f'^a.test:80: expected A records; got {text}'):
-            await request(b'GET', 'http://a.test/')
-
-
-@pytest.mark.parametrize('get_dns_resolver', [lambda **_: None, lambda **_: (1, 2, 3)])
-@in_loop
-async def test_what_is_no_resolver_is_a_dns_error_and_no_error_of_close(get_dns_resolver):
+async def test_what_is_no_resolver_or_no_answer_is_a_dns_error_and_no_error_of_close(
+        get_dns_resolver, text):
     async with pool(get_dns_resolver=get_dns_resolver) as request:
-        with failing(lowhaio.HttpDnsError, '^a.test:80: expected A records; got '):
+        with failing(lowhaio.HttpDnsError, f'^a.test:80: expected A records; got {text}'):
             await request(b'GET', 'http://a.test/')
 
 
@@ -6943,17 +6935,13 @@ async def resolve_after_a_time_out(*_, **__):
 
 @served(answering(OK), get_dns_resolver=resolver_of(resolve_after_a_time_out))
 async def test_time_out_that_a_resolver_takes_back_itself_is_not_taken_back_twice(request, server):
-    async def get_while_cancelled():
-        try:
-            await asyncio.sleep(5)
-        except asyncio.CancelledError:
-            await get(request, f'http://a.test:{server.port}/')
-            return asyncio.current_task().cancelling()
-
-    task = asyncio.create_task(get_while_cancelled())
-    await asyncio.sleep(0)
+    task = asyncio.current_task()
     task.cancel()
-    assert await task == 1
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.sleep(0)
+    await get(request, f'http://a.test:{server.port}/')
+    assert task.cancelling() == 1
+    task.uncancel()
 
 
 @served(answering(OK), records={'a.test': ['127.0.0.1']})
@@ -6976,19 +6964,6 @@ async def test_resolver_that_cannot_be_made_is_a_dns_error_each_time():
                          FileNotFoundError):
                 await request(b'GET', 'http://a.test/')
         assert made == [1, 1]
-
-
-@in_loop
-async def test_innermost_cause_is_told():
-    def answer():
-        raise error
-
-    error = aiodnsresolver.DnsTimeout()
-    error.__cause__ = ValueError('in between')
-    error.__cause__.__cause__ = ConnectionRefusedError(111, 'refused')
-    async with pool(get_dns_resolver=Resolver(answer)) as request:
-        with failing(lowhaio.HttpDnsError, r'DnsTimeout\(\), because of ConnectionRefusedError'):
-            await request(b'GET', 'http://a.test/')
 
 
 # Servers in processes of their own. Each is this file run as
@@ -7209,14 +7184,9 @@ def url_of_kind(processes, kind, tls):
     'aiohttp', 'uvicorn-h11', 'uvicorn-httptools', 'hypercorn', 'granian'])
 @in_loop
 async def test_servers_that_nobody_here_wrote(processes, url_of_kind, kind, names):
-    socks, peers = [], set()
-
-    def get_sock(*args):
-        socks.append(lowhaio.get_nonblocking_sock(*args))
-        return socks[-1]
-
-    async with pool(get_sock=get_sock, get_ssl_context=lambda: processes.client_context
-                    ) as request:
+    socks, peers = Socks(), set()
+    async with pool(get_sock=socks,
+                    get_ssl_context=lambda: processes.client_context) as request:
         for method, path, sent, field, content in map(EXCHANGES.get, names):
             code, headers, body = await get(request, url_of_kind + path, method, **sent)
             assert (code, body) == (b'200', content)
