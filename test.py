@@ -6779,13 +6779,13 @@ async def test_answer_after_a_failure_that_is_kept_counts_as_long_as_it_says(req
 @served(answering(OK))
 async def test_answer_counts_for_a_second_also_for_requests_that_asked_meanwhile(
         request, server, monkeypatch):
-    monkeypatch.setattr(lowhaio, '_MIN_TTL', 60)
     async def resolve(*_, **__):
         asked.append(None)
         number = len(asked)
         await asyncio.sleep(0.01 * number)
         return [f'127.0.0.{number}']            # the server is at the first
 
+    monkeypatch.setattr(lowhaio, '_MIN_TTL', 60)
     asked, url = [], f'http://a.test:{server.port}/'
     async with pool(get_dns_resolver=resolver_of(resolve)) as asking:
         await asyncio.gather(get(asking, url), get(asking, url))
