@@ -3581,30 +3581,29 @@ async def test_resolver_logs_with_the_prefix_of_the_request(request, server, cap
 
 # Request bodies: counted, closed in every case, and cut short by an answer.
 
-@pytest.mark.parametrize(('chunks', 'content'), [
-    pytest.param([b'a', b'bEND'], b'abEND', id='As many as said.'),
-    pytest.param([b'', b'END', b''], b'END', id='Empty chunks.'),
-    pytest.param([bytearray(b'ab'), memoryview(b'cEND')], b'abcEND', id='Other bytes-likes.'),
-    pytest.param([array.array('I', [1, 2]), b'END'], array.array('I', [1, 2]).tobytes() + b'END',
-                 id='Items of 4 bytes.'),
+@table('chunks', [
+    ('As many as said.', [b'a', b'bEND']),
+    ('Empty chunks.', [b'', b'END', b'']),
+    ('Other bytes-likes.', [bytearray(b'ab'), memoryview(b'cEND')]),
+    ('Items of 4 bytes.', [array.array('I', range(10)), b'END']),
 ])
 @in_loop
-async def test_request_body_is_sent_as_it_is_and_closed(chunks, content):
-    handler, body = Receiving(OK), Body(*chunks)
-    async with Server(handler) as server, pool(keep_alive_timeout=0) as request:
+async def test_request_body_is_sent_as_it_is_and_closed(chunks):
+    handler, body, content = Receiving(OK), Body(*chunks), b''.join(chunks)
+    async with Server(handler) as server, \
+            pool(get_sock=choosy(1000, 3, 5, BlockingIOError())) as request:    # in pieces
         assert await put_body(request, server, body, len(content)) == (
             b'200', ((b'content-length', b'2'),), b'ok')
         assert body.is_done()
-        assert await handler.content() == content
+    assert await handler.content() == content
 
 
-@pytest.mark.parametrize(('make_body', 'kind', 'text', 'cause', 'content'), [
-    pytest.param(*row, id=sentence) for sentence, *row in FAILING_BODIES])
+@table('make_body, kind, text, cause, content', FAILING_BODIES)
 @served(Receiving, socks=True)
 async def test_request_body_that_fails(request, server, make_body, kind, text, cause, content):
     body = make_body()
     with failing(kind, text, cause):
-        await request(b'PUT', server.url, headers=OF_3_BYTES, body=body)
+        await put_body(request, server, body, 3)
     assert body.is_done()
     assert server.socks.open() == [False]
     assert await server.handler.content() == content
@@ -3614,22 +3613,17 @@ async def test_request_body_that_fails(request, server, make_body, kind, text, c
 async def test_streamed_chunks_are_sent_with_the_header_section():
     socks, content = spying(), b'2\r\nok\r\n0\r\n\r\n'
     async with Server(answering(OK)) as server, pool(get_sock=socks) as request:
-        await get(request, server.url, b'PUT', headers=[(b'transfer-encoding', b'chunked')],
-                  body=lowhaio.streamed(content))
-        head = (b'PUT / HTTP/1.1\r\nhost: 127.0.0.1:%d\r\ntransfer-encoding: chunked\r\n\r\n'
-                % server.port)
-        sent = [call for call in socks[0].calls if call[0] == 'send']
-        assert sent == [('send', len(head + content))]
+        await get(request, server.url, b'PUT', headers=IN_CHUNKS, body=lowhaio.streamed(content))
+    head = (b'PUT / HTTP/1.1\r\nhost: 127.0.0.1:%d\r\ntransfer-encoding: chunked\r\n\r\n'
+            % server.port)
+    assert [size for call, size, *_ in socks[0].calls if call == 'send'] == [len(head + content)]
 
 
-STREAMED = {'body': lowhaio.streamed(b'abc'), 'headers': OF_3_BYTES}
-
-
-@pytest.mark.parametrize(('given', 'cause'), [
-    pytest.param({'body': lambda: [b'not async']}, AttributeError, id='A list.'),
-    pytest.param({'body': raising(OSError('no file'))}, AttributeError, id='A coroutine.'),
-    pytest.param(STREAMED | {'body_args': (b'x',)}, TypeError, id='An argument too many.'),
-    pytest.param(STREAMED | {'body_kwargs': {'x': b'x'}}, TypeError, id='An unknown name.'),
+@table('given, cause', [
+    ('A list.', {'body': lambda: [b'not async']}, AttributeError),
+    ('A coroutine.', {'body': raising(OSError('no file'))}, AttributeError),
+    ('An argument too many.', {'body': lowhaio.streamed(b'a'), 'body_args': (b'x',)}, TypeError),
+    ('An unknown name.', {'body': lowhaio.streamed(b'a'), 'body_kwargs': {'x': b''}}, TypeError),
 ])
 @pytest.mark.filterwarnings('ignore:coroutine .* was never awaited:RuntimeWarning')
 @served(Receiving, socks=True)
@@ -3644,33 +3638,31 @@ async def test_request_body_of_the_wrong_kind_is_a_data_error(request, server, g
 @served(Receiving(OK))
 async def test_iterator_whose_aclose_fails_is_an_error_and_one_without_is_fine(request, server):
     class Failing(Chunks):
-        async def aclose(self):
-            raise OSError('cannot close')
+        aclose = raising(OSError('cannot close'))
 
-    given = {'headers': OF_3_BYTES, 'body_args': (b'END',)}
-    assert (await get(request, server.url, b'PUT', body=Chunks, **given))[2] == b'ok'
+    assert (await put_body(request, server, Chunks(b'END').__aiter__, 3))[2] == b'ok'
     with failing(lowhaio.HttpDataError, 'expected the request body to close; got OSError',
                  OSError):
-        await request(b'PUT', server.url, body=Failing, **given)
+        await put_body(request, server, Failing(b'END').__aiter__, 3)
 
 
-@pytest.mark.parametrize('once', [False, True])
-@pytest.mark.parametrize('body_kwargs', [{'b': b'END'}, (('b', b'END'),)])
-@in_loop
-async def test_request_body_gets_its_arguments_and_is_called_once(body_kwargs, once):
-    calls = []
-
+@table('body_args, body_kwargs', [
+    ('a mapping', (b'a',), {'b': b'END'}),
+    ('pairs', (b'a',), (('b', b'END'),)),
+    ('iterators', iter([b'a']), iter([('b', b'END')])),
+])
+@served(Receiving(OK))
+async def test_request_body_gets_its_arguments_and_is_called_once(
+        request, server, body_args, body_kwargs):
     async def body(*args, **kwargs):
         calls.append((args, kwargs))
         yield args[0] + kwargs['b']
 
-    handler = Receiving(OK)
-    async with Server(handler) as server, pool() as request:
-        await get(request, server.url, b'PUT', headers=[(b'content-length', b'4')],
-                  body=body, body_args=iter((b'a',)) if once else (b'a',),
-                  body_kwargs=iter(dict(body_kwargs).items()) if once else body_kwargs)
-        assert calls == [((b'a',), {'b': b'END'})]
-    assert await handler.content() == b'aEND'
+    calls = []
+    await get(request, server.url, b'PUT', headers=[(b'content-length', b'4')],
+              body=body, body_args=body_args, body_kwargs=body_kwargs)
+    assert calls == [((b'a',), {'b': b'END'})]
+    assert server.handler.received.endswith(b'\r\n\r\naEND')
 
 
 @pytest.mark.parametrize('name', ['body_args', 'body_kwargs'])
@@ -3687,16 +3679,14 @@ async def test_refused_request_starts_no_body_and_touches_no_idle_connection(req
     with peer_socket(server.handler.streams[0][1]) as peer:
         shut_down(peer)         # so that a look would close it
     body = Body(b'x')
-    for method, headers in [(b'BAD METHOD', []), (b'GET', [(b'a', b'b\r\n')])]:
+    for given in ({'method': b'BAD METHOD'}, {'method': b'GET', 'headers': [(b'a', b'b\r\n')]}):
         with failing(lowhaio.HttpConnectionError, '^request refused: expected', ValueError):
-            await request(method, server.url, headers=headers, body=body)
+            await request(url=server.url, body=body, **given)
     assert (server.socks.open(), body.calls) == ([True], 0)
 
 
 TOO_LARGE = b'HTTP/1.1 413 Content Too Large\r\ncontent-length: 4\r\n\r\nlate'
 PIECES = [b'HTTP/1.', b'1 413 Content Too', b' Large\r\ncontent-length', b': 4\r\n\r', b'\nlate']
-
-
 INTERIM = [b'HTTP/1.1 100 Continue\r\n\r\n', b'HTTP/1.1 103 \r\n\r\n',
            b'HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n']
 
@@ -3731,13 +3721,12 @@ async def hook_that_waits(logger, loop, sock, socket_timeout, body, body_args, b
         await asyncio.Event().wait()
 
 
-@pytest.mark.parametrize(('handler', 'settings'), [
-    pytest.param(answering_the_head(TOO_LARGE), {}, id='while the body waits for ever'),
-    pytest.param(answering_the_head(*PIECES), {}, id='in pieces'),
-    pytest.param(answering_the_head(*INTERIM, *PIECES), {}, id='after interim ones'),
-    pytest.param(answering_the_head(TOO_LARGE), {'send_body': hook_that_waits},
-                 id='in a custom send_body'),
-    pytest.param(answering_the_head(TOO_LARGE.replace(b'413', b'300')), {}, id='with a 300'),
+@table('handler, settings', [
+    ('while the body waits for ever', answering_the_head(TOO_LARGE), {}),
+    ('in pieces', answering_the_head(*PIECES), {}),
+    ('after interim ones', answering_the_head(*INTERIM, *PIECES), {}),
+    ('in a custom send_body', answering_the_head(TOO_LARGE), {'send_body': hook_that_waits}),
+    ('with a 300', answering_the_head(TOO_LARGE.replace(b'413', b'300')), {}),
 ])
 @pytest.mark.parametrize('tls', [False, True])
 @in_loop
@@ -3781,29 +3770,28 @@ async def close_late(reader, writer):
 @pytest.mark.parametrize('body', [lowhaio.streamed(b'abc'), Chunks(b'abc').__aiter__],
                          ids=['known', 'iterated'])
 @pytest.mark.parametrize('then', [close_late, forget])
-@in_loop
-async def test_answer_ends_the_sending_of_a_header_section(body, then):
+@served(None)
+async def test_answer_ends_the_sending_of_a_header_section(request, server, body, then):
     async def handler(reader, writer):
         await reader.read(1)
         writer.transport.pause_reading()
         writer.write(TOO_LARGE)
         await then(reader, writer)
 
-    async with Server(handler) as server, pool() as request:
-        fields = [(b'x', bytes(2 ** 23).replace(b'\0', b'y')), *OF_3_BYTES]
-        answer = await get(request, server.url, b'PUT', headers=fields, body=body)
-        assert answer[::2] == (b'413', b'late')
+    server.handler = handler
+    fields = [(b'x', b'y' * 2 ** 23), *OF_3_BYTES]
+    answer = await get(request, server.url, b'PUT', headers=fields, body=body)
+    assert answer[::2] == (b'413', b'late')
 
 
-@pytest.mark.parametrize(('early', 'late', 'half_closes', 'connections'), [
-    pytest.param(OK, b'', False, 1, id='a final one, after which the connection is kept'),
-    pytest.param(b''.join(INTERIM), OK, False, 1, id='interim ones'),
-    pytest.param(OK, b'', True, 2, id='a final one, and nothing more'),
+@table('early, late, half_closes, connections', [
+    ('a final one, after which the connection is kept', OK, b'', False, 1),
+    ('interim ones', b''.join(INTERIM), OK, False, 1),
+    ('a final one, and nothing more', OK, b'', True, 2),
 ])
-@in_loop
-async def test_answer_below_300_lets_the_body_be_sent_on(early, late, half_closes, connections):
-    received = []
-
+@served(None)
+async def test_answer_below_300_lets_the_body_be_sent_on(
+        request, server, early, late, half_closes, connections):
     async def then(reader, writer):
         if half_closes:
             writer.write_eof()
@@ -3817,11 +3805,11 @@ async def test_answer_below_300_lets_the_body_be_sent_on(early, late, half_close
             await asyncio.sleep(0.005)
             yield b'ab'
 
-    async with Server(answering_the_head(early, then=then)) as server, pool() as request:
-        assert (await put_body(request, server, body, 6))[2] == b'ok'
-        await until(lambda: received == [b'ababab'])
-        await put_body(request, server, lowhaio.streamed(b'ababab'), 6)
-        assert server.connections == connections
+    received, server.handler = [], answering_the_head(early, then=then)
+    assert (await put_body(request, server, body, 6))[2] == b'ok'
+    await until(lambda: received == [b'ababab'])
+    await put_body(request, server, lowhaio.streamed(b'ababab'), 6)
+    assert server.connections == connections
 
 
 @served(Halves)
@@ -3843,23 +3831,21 @@ async def test_content_that_comes_while_the_body_is_sent_on_does_not_spin(reques
         assert (await put_body(request, server, body, 1))[2] == b'ok'
 
 
-@pytest.mark.parametrize(('fields', 'text', 'content'), [
-    pytest.param(OF_3_BYTES, 'expected 1 more bytes', b'ab', id='More than said.'),
-    pytest.param([], 'expected a content-length or transfer-encoding in headers; got 2 bytes of '
-                 'body', b'', id='Any without a length.'),
-])
 @served(Receiving, socks=True)
-async def test_connection_is_closed_before_a_body_that_failed_closes(
-        request, server, fields, text, content):
+async def test_connection_is_closed_before_a_body_that_failed_closes(request, server):
     async def at_end():
         seen.append(server.socks.open())
 
-    seen, body = [], Body(b'ab', b'cd', at_end=at_end)
-    with failing(lowhaio.HttpDataError, text):
-        await request(b'PUT', server.url, headers=fields, body=body)
+    seen, body = [], Body(b'ab', at_end=at_end)
+    with failing(lowhaio.HttpDataError, 'expected a content-length or transfer-encoding in '
+                 'headers; got 2 bytes of body'):
+        await request(b'PUT', server.url, body=body)
     assert body.is_done()
     assert seen == [[False]]
-    assert await server.handler.content() == content
+    assert await server.handler.content() == b''
+
+
+IN_CHUNKS = ((b'transfer-encoding', b'chunked'),)
 
 
 @pytest.mark.parametrize(('body', 'fields', 'text'), [
@@ -3868,7 +3854,12 @@ async def test_connection_is_closed_before_a_body_that_failed_closes(
     (lowhaio.streamed(b'a'), [], '.* with a content-length or transfer-encoding in headers; got'),
     (lowhaio.streamed('abc'), OF_3_BYTES, 'valid data of streamed; got memoryview'),
     (lowhaio.streamed(memoryview(b'a.b.c.')[::2]), OF_3_BYTES, 'valid data of streamed; got mem'),
-    (lowhaio.empty_async_iterator, OF_3_BYTES, '.* 3 bytes, by its content-length; got one of 0'),
+    (lowhaio.empty_async_iterator, OF_3_BYTES,
+     'a request body of 3 bytes, by its content-length; got one of 0'),
+    *[(lowhaio.streamed(content), IN_CHUNKS,
+       f'{expected}.* the request body, by its transfer-encoding') for content, expected in [
+           (b'', 'a last chunk'), (b'hello', 'a chunk size'), (b'5\r\nhello\r\n', 'a last chunk'),
+           (b'0\r\n\r\nmore', 'nothing after the')]],
 ])
 @served(Receiving, socks=True)
 async def test_known_body_that_is_not_as_said_is_refused(request, server, body, fields, text):
@@ -3890,17 +3881,15 @@ async def close_unread(reader, writer):
 
 @pytest.mark.parametrize(('answer', 'content'), [(TOO_LARGE, b'413late'), (OK, b'200ok')])
 @pytest.mark.parametrize('then', [reset, close_unread])
-@in_loop
-async def test_answer_of_a_peer_that_then_closes_is_given(answer, content, then):
+@served(None)
+async def test_answer_of_a_peer_that_then_closes_is_given(request, server, then, answer, content):
     async def after(reader, writer):
         await asyncio.sleep(0.01)       # the answer is on its way, and has been read
         await then(reader, writer)
 
-    body = Endless(bytes(1000))
-    async with Server(answering_the_head(answer, then=after, pause=True)) as server, \
-            pool() as request:
-        assert b''.join((await put_body(request, server, body, 10 ** 15))[::2]) == content
-        assert body.is_done()
+    server.handler, body = answering_the_head(answer, then=after, pause=True), Endless(bytes(1000))
+    assert b''.join((await put_body(request, server, body, 10 ** 15))[::2]) == content
+    assert body.is_done()
 
 
 async def send_unheard(logger, loop, sock, socket_timeout, body, body_args, body_kwargs):
@@ -3934,13 +3923,26 @@ async def test_peer_that_closes_while_it_is_sent_to_without_an_answer(request, s
 async def test_send_that_fails_before_anything_is_read_names_its_error(request, server):
     with failing(lowhaio.HttpConnectionClosedError, 'request to go on; got BrokenPipeError',
                  BrokenPipeError):
-        await request(b'PUT', server.url, headers=[(b'content-length', b'1')])
+        await put_body(request, server, lowhaio.empty_async_iterator, 1)
 
 
-@served(answering_the_head(b'SSH-2.0-OpenSSH\r\n'))
-async def test_malformed_answer_ends_the_sending(request, server):
-    body = Body(b'x', then=wait_for_ever)
-    with failing(lowhaio.HttpDataError, "expected a status line; got b'SSH-2.0-OpenSSH"):
+async def half_close(reader, writer):
+    writer.write_eof()
+    await reader.read()
+
+
+@table('handler, kind, text', [
+    ('what is no answer', answering_the_head(b'SSH-2.0-OpenSSH\r\n'), lowhaio.HttpDataError,
+     "expected a status line; got b'SSH-2.0-OpenSSH"),
+    ('the end of the stream', answering_the_head(b'HTTP/1.1 2', then=half_close),
+     lowhaio.HttpConnectionClosedError, r'^127.0.0.1:\d+: expected a response; got the end of '
+     "the stream after b'HTTP/1.1 2'"),
+])
+@served(None)
+async def test_failed_answer_ends_the_sending_while_the_body_waits(
+        request, server, handler, kind, text):
+    server.handler, body = handler, Body(b'x', then=wait_for_ever)
+    with failing(kind, text):
         await put_body(request, server, body, 9)
     assert body.is_done()
 
@@ -3983,71 +3985,36 @@ async def test_early_answer_does_not_cut_short_what_a_cancelled_body_does_at_its
     assert is_clean.is_set()
 
 
-async def hook_that_swallows(*_):
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.Event().wait()
-    await asyncio.sleep(0.001)
-
-
-async def hook_that_fails(*_):
-    try:
-        await asyncio.Event().wait()
-    finally:
-        raise OSError('cannot clean up')
-
-
-@pytest.mark.parametrize('send_body', [hook_that_swallows, hook_that_fails])
+@pytest.mark.parametrize('error', [None, OSError('cannot clean up')], ids=['swallows', 'fails'])
 @in_loop
-async def test_hook_that_does_not_end_with_the_sending_does_not_hide_the_answer(send_body):
+async def test_hook_that_does_not_end_with_the_sending_does_not_hide_the_answer(error):
+    async def send_body(*_):
+        with contextlib.suppress(asyncio.CancelledError):
+            await for_ever()
+        await asyncio.sleep(0.001)
+        if error:
+            raise error
+
     async with Server(answering_the_head(TOO_LARGE)) as server, \
             pool(send_body=send_body) as request:
-        assert (await get(request, server.url, b'PUT'))[2] == b'late'
-        assert asyncio.current_task().cancelling() == 0
+        assert (await put_body(request, server, lowhaio.empty_async_iterator, 0))[2] == b'late'
 
 
-@in_loop
-async def test_peer_that_ends_its_stream_while_the_body_waits_ends_the_sending():
-    async def then(reader, writer):
-        writer.write_eof()
-        await reader.read()
-
-    body = Body(b'x', then=wait_for_ever)
-    async with Server(answering_the_head(b'HTTP/1.1 2', then=then)) as server, pool() as request:
-        with failing(lowhaio.HttpConnectionClosedError, r'^127.0.0.1:\d+: expected a '
-                     "response; got the end of the stream after b'HTTP/1.1 2'"):
-            await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'9')])
-        assert body.is_done()
-
-
-@served(Receiving())
-async def test_content_length_without_a_body_is_refused(request, server):
-    with failing(lowhaio.HttpConnectionError, 'refused: expected a request body of 5 '
-                 'bytes, by its content-length; got one of 0', ValueError):
-        await request(b'PUT', server.url, headers=[(b'content-length', b'5')])
-
-
-@in_loop
-async def test_connection_answered_early_is_watched_when_it_is_idle():
-    async def then(reader, _):
-        await reader.readexactly(1)
-        await may_close.wait()
-
+@served(answering_the_head(OK), socks=True)
+async def test_connection_answered_early_is_watched_when_it_is_idle(request, server):
     async def body():
         await asyncio.sleep(0.01)       # the answer comes meanwhile
         yield b'x'
 
-    socks, may_close = Socks(), asyncio.Event()
-    async with Server(answering_the_head(OK, then=then)) as server, \
-            pool(get_sock=socks) as request:
-        await get(request, server.url, b'PUT', body=body, headers=[(b'content-length', b'1')])
-        assert socks.open() == [True]
-        may_close.set()
-        await until(lambda: socks.open() == [False])
+    await put_body(request, server, body, 1)
+    assert server.socks.open() == [True]
+    await server.stop()
+    await until(lambda: server.socks.open() == [False])
 
 
-@pytest.mark.parametrize(('chunks', 'count', 'returned'), [
-    pytest.param([b'a', b'b'], 1, [True], id='It reads half of the body.'),
-    pytest.param([b'a'], 2, [], id='The body is too short, as it learns at once.'),
+@table('chunks, count, returned', [
+    ('It reads half of the body.', [b'a', b'b'], 1, [True]),
+    ('The body is too short, as it learns at once.', [b'a'], 2, []),
 ])
 @in_loop
 async def test_hook_sends_too_few_bytes(chunks, count, returned):
@@ -4060,27 +4027,13 @@ async def test_hook_sends_too_few_bytes(chunks, count, returned):
     body, has_returned = Body(*chunks), []
     async with Server(Receiving()) as server, pool(send_body=send_body) as request:
         with failing(lowhaio.HttpDataError, 'expected 1 more bytes of the request body'):
-            await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'2')])
+            await put_body(request, server, body, 2)
         assert body.is_done()
         assert has_returned == returned
 
 
-@in_loop
-async def test_chunk_of_items_of_4_bytes_taken_in_pieces_is_sent_whole():
-    chunk, handler = array.array('I', range(10)), Receiving(OK)
-    async with Server(handler) as server, \
-            pool(get_sock=choosy(1000, 3, 5, BlockingIOError())) as request:
-        await get(request, server.url, b'PUT', body=Body(chunk, b'END'),
-                  headers=[(b'content-length', b'43')])
-    assert await handler.content() == chunk.tobytes() + b'END'
-
-
-IN_CHUNKS = ((b'transfer-encoding', b'chunked'),)
-
 NO_CHUNKS = r'expected .* in the request body, by .*; got \d+ bytes that are not: .*-chunked'
-
 NO_LAST_CHUNK = 'expected a last chunk of the request body.*got its end'
-
 MORE_CHUNKS = 'expected nothing after the last chunk'
 
 
@@ -4141,28 +4094,13 @@ async def test_chunked_request_body_is_sent_as_it_is(request, server, pieces):
     await asyncio.wait([task])
 
 
-@pytest.mark.parametrize(('content', 'expected'), [
-    (b'', 'a last chunk'), (b'hello', 'a chunk size'), (b'0\r\n\r\nmore', 'nothing after the'),
-    (b'5\r\nhello\r\n', 'a last chunk')])
-@in_loop
-async def test_streamed_that_is_not_chunked_is_refused(content, expected):
-    socks = Socks()
-    async with pool(get_sock=socks) as request:
-        text = f'refused: expected {expected}.* the request body, by its transfer-encoding'
-        with failing(lowhaio.HttpConnectionError, text, ValueError):
-            await request(b'POST', 'http://127.0.0.1/', body=lowhaio.streamed(content),
-                          headers=IN_CHUNKS)
-        assert socks == []
-
-
 @in_loop
 async def test_content_that_a_send_body_makes_of_its_own_is_not_refused():
     async def send_body(logger, loop, sock, socket_timeout, body, body_args, body_kwargs):
         await lowhaio.send_all(loop, sock, socket_timeout, b'own')
 
-    length = ((b'content-length', b'3'),)
     async with Server(answering(OK)) as server, pool(send_body=send_body) as request:
-        assert (await get(request, server.url, b'POST', headers=length))[2] == b'ok'
+        assert (await put_body(request, server, lowhaio.empty_async_iterator, 3))[2] == b'ok'
 
 
 # Response bodies that are not read to their end.
