@@ -3763,20 +3763,16 @@ async def test_answer_ends_the_sending_to_a_peer_that_has_stopped_reading(reques
     assert body.is_done()
 
 
-async def close_late(reader, writer):
-    await asyncio.sleep(0.05)       # so that the answer has come
-
-
 @pytest.mark.parametrize('body', [lowhaio.streamed(b'abc'), Chunks(b'abc').__aiter__],
                          ids=['known', 'iterated'])
-@pytest.mark.parametrize('then', [close_late, forget])
+@pytest.mark.parametrize('seconds', [0.05, 10], ids=['until it closes', 'from a peer that waits'])
 @served(None)
-async def test_answer_ends_the_sending_of_a_header_section(request, server, body, then):
+async def test_answer_ends_the_sending_of_a_header_section(request, server, body, seconds):
     async def handler(reader, writer):
         await reader.read(1)
         writer.transport.pause_reading()
         writer.write(TOO_LARGE)
-        await then(reader, writer)
+        await asyncio.sleep(seconds)
 
     server.handler = handler
     fields = [(b'x', b'y' * 2 ** 23), *OF_3_BYTES]
@@ -3810,15 +3806,6 @@ async def test_answer_below_300_lets_the_body_be_sent_on(
     await until(lambda: received == [b'ababab'])
     await put_body(request, server, lowhaio.streamed(b'ababab'), 6)
     assert server.connections == connections
-
-
-@served(Halves)
-async def test_content_that_comes_after_an_iterated_body_is_there_for_the_caller(request, server):
-    _, _, response = await request(b'PUT', server.url, headers=OF_3_BYTES, body=Body(b'END'))
-    assert await anext(response) == b'1'
-    server.handler.go[1].set()
-    await asyncio.sleep(0.02)
-    assert await anext(response) == b'1'
 
 
 @served(answering_the_head(OK[:-2], b'ok'))
@@ -4090,8 +4077,7 @@ async def test_chunked_request_body_is_sent_as_it_is(request, server, pieces):
         b'POST', server.url, body=Chunks, body_args=pieces, headers=IN_CHUNKS))
     content = b'\r\n\r\n' + b''.join(pieces)
     await until(lambda: server.handler.received.endswith(content))
-    task.cancel()
-    await asyncio.wait([task])
+    await cancel(task)
 
 
 @in_loop
@@ -4105,27 +4091,24 @@ async def test_content_that_a_send_body_makes_of_its_own_is_not_refused():
 
 # Response bodies that are not read to their end.
 
-async def drop(body):
-    pass
+@pytest.mark.parametrize('count', [0, 1])
+@served(Halves, socks=True)
+async def test_response_body_dropped_before_its_end_closes_its_connection(request, server, count):
+    body = (await request(b'GET', server.url))[2]
+    for _ in range(count):
+        await anext(body)
+    del body
+    assert server.socks.open() == [False]
 
 
-async def read_half_and_drop(body):
-    async for _ in body:
-        break
-
-
-async def aclose(body):
-    await body.aclose()
-    await body.aclose()
+@served(Halves, socks=True)
+async def test_response_body_closed_before_its_end_closes_its_connection(request, server):
+    body = (await request(b'GET', server.url))[2]
+    for _ in range(2):
+        await body.aclose()
+        assert server.socks.open() == [False]
     with pytest.raises(StopAsyncIteration):
         await anext(body)
-
-
-@pytest.mark.parametrize('leave', [drop, read_half_and_drop, aclose])
-@served(Halves, socks=True)
-async def test_response_body_not_read_to_its_end_closes_its_connection(request, server, leave):
-    await leave((await request(b'GET', server.url))[2])
-    assert server.socks.open() == [False]
 
 
 @served(answering(OK[:-1], then='close'))
@@ -4151,29 +4134,25 @@ async def test_response_body_iterated_by_two_tasks_fails(request, server):
         await first
 
 
-@pytest.mark.parametrize(('method', 'failures'), [('__anext__', 1), ('aclose', 0)])
+@pytest.mark.parametrize(('method', 'error'), [
+    ('__anext__', lowhaio.HttpDataError), ('aclose', type(None))])
 @served(answering(b'HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n' + b'x' * 999),
         recv_bufsize=10)
-async def test_response_body_that_never_waits_is_not_shared(request, server, method, failures):
+async def test_response_body_that_never_waits_is_not_shared(request, server, method, error):
     """Two tasks cannot use it, as they cannot use one that waits."""
-    turns, failed = [], []
-
     async def spoil():
-        await until(lambda: len(turns) >= 16)
-        try:
-            await getattr(body, method)()
-        except lowhaio.HttpDataError as error:
-            failed.append(error)
+        await until(lambda: len(chunks) >= 16)
+        await getattr(body, method)()
 
-    body = (await request(b'GET', server.url))[2]
+    body, chunks = (await request(b'GET', server.url))[2], []
     await asyncio.sleep(0.01)       # until all of it has arrived
     spoiler = asyncio.create_task(spoil())
-    with pytest.raises(lowhaio.HttpDataError, match=r'an open body; got .* another task$'):
-        async for _ in body:
-            turns.append(len(turns))
-            assert len(turns) < 50
-    await spoiler
-    assert len(failed) == failures
+    with failing(lowhaio.HttpDataError, r'an open body; got .* another task$'):
+        async for chunk in body:
+            chunks.append(chunk)
+            assert len(chunks) < 50
+    await asyncio.wait([spoiler])
+    assert type(spoiler.exception()) is error
 
 
 @pytest.mark.parametrize('turns', range(1, 9))
@@ -4251,26 +4230,23 @@ async def test_close_ends_what_is_idle_and_lets_what_is_in_use_end():
 
 
 @pytest.mark.parametrize('is_closed', [False, True])
-@in_loop
-async def test_body_is_closed_or_its_reader_cancelled_as_its_bytes_arrive(is_closed):
-    holding = Holding(b'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab')
-    async with Server(holding) as server, pool() as request:
-        _, _, body = await request(b'GET', server.url)
-        assert await anext(body) == b'ab'
-        reading = asyncio.ensure_future(anext(body))
-        await asyncio.sleep(0.01)
-        holding.streams[0][1].write(b'cd')
-        body._connection._on_readable()     # as the loop would, before the reader goes on
-        if is_closed:
-            await body.aclose()
-            text = rf'^127.0.0.1:{server.port}: expected an open body; .* another task has closed'
-            with failing(lowhaio.HttpDataError, text):
-                await reading
-        else:
-            reading.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await reading
-            assert body._connection.sock is None
+@served(Holding(HALF_A_BODY))
+async def test_body_is_closed_or_its_reader_cancelled_as_its_bytes_arrive(
+        request, server, is_closed):
+    body = (await request(b'GET', server.url))[2]
+    assert await anext(body) == b'half'
+    reading = asyncio.ensure_future(anext(body))
+    await asyncio.sleep(0.01)
+    server.handler.streams[-1][1].write(b'more')
+    body._connection._on_readable()     # as the loop would, before the reader goes on
+    if is_closed:
+        await body.aclose()
+        text = rf'^127.0.0.1:{server.port}: expected an open body; .* another task has closed'
+        with failing(lowhaio.HttpDataError, text):
+            await reading
+    else:
+        await cancel(reading)
+        assert body._connection.sock is None
 
 
 @served(answering(HALF_A_BODY), socks=True)
@@ -4311,11 +4287,6 @@ def test_loop_is_closed_before_the_body_is_dropped(is_pool_closed, tls):
 SURPLUS = b'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil'
 
 
-async def half_close_and_read(peer):
-    peer.writer.write_eof()
-    await peer.reader.read()
-
-
 def answer_in_two(size):
     """Return what sends `size` bytes of a record, and the rest when the next request has come."""
     async def answer(peer):
@@ -4331,7 +4302,7 @@ IDLE_FAULTS = [
     ('it closes', FaultyPeer.close),
     ('it closes politely', FaultyPeer.close_politely),
     ('it resets', FaultyPeer.reset),
-    ('it half-closes', half_close_and_read),
+    ('it half-closes', lambda peer: half_close(peer.reader, peer.writer)),
     ('it answers twice', lambda peer: peer.send(SURPLUS)),
     ('it sends the TLS alert alone', FaultyPeer.send_end_of_tls),
     ('it sends half a TLS record', answer_in_two(32)),
@@ -4340,11 +4311,13 @@ IDLE_FAULTS = [
 
 
 @pytest.mark.parametrize('does_loop_run', [True, False], ids=['loop runs', 'loop is blocked'])
-@pytest.mark.parametrize('method', [b'GET', b'POST'])
+@pytest.mark.parametrize('kwargs', [{}, {
+    'method': b'POST', 'headers': [(b'content-length', b'4')],
+    'body': lowhaio.streamed(b'body')}], ids=['GET', 'POST'])
 @pytest.mark.parametrize(('fault', 'tls'), [
     pytest.param(fault, tls, id=f'{name}, {"TLS" if tls else "plain"}')
     for name, fault in IDLE_FAULTS for tls in (False, True) if tls or 'TLS' not in name])
-def test_next_request_succeeds_after_idle_connection(fault, tls, method, does_loop_run):
+def test_next_request_succeeds_after_idle_connection(fault, tls, kwargs, does_loop_run):
     """The server has a loop and a thread of its own, and goes on when this loop is blocked."""
     async def handler(reader, writer):
         peer = FaultyPeer(reader, writer, tls and tls_server())
@@ -4372,9 +4345,7 @@ def test_next_request_succeeds_after_idle_connection(fault, tls, method, does_lo
             else:
                 assert is_done.wait(5)
 
-            kwargs = {} if method == b'GET' else {
-                'headers': [(b'content-length', b'4')], 'body': lowhaio.streamed(b'body')}
-            assert (await get(request, url, method, **kwargs))[2] == b'ok'
+            assert (await get(request, url, **kwargs))[2] == b'ok'
             assert server.connections == 2
 
     server, loops, is_over = Server(handler), queue.SimpleQueue(), asyncio.Event()
@@ -4456,8 +4427,8 @@ async def test_reader_is_removed_while_the_caller_does_not_read_which_holds_the_
         request, server):
     loop, removed = asyncio.get_running_loop(), []
     remove_reader = loop.remove_reader
-    body_of_put = {'headers': [(b'content-length', b'3')], 'body': lowhaio.streamed(b'END')}
-    for settings in ({}, {}, body_of_put, {}):      # on a new connection, and on a used one
+    iterated = {'headers': OF_3_BYTES, 'body': Body(b'END')}
+    for settings in ({}, {}, iterated, {}):     # on a new connection, and on a used one
         body = (await request(b'PUT', server.url, **settings))[2]
         assert await anext(body) == b'1'
         loop.remove_reader = lambda *args: (removed.append(args), remove_reader(*args))[1]
@@ -4506,24 +4477,23 @@ async def test_abandoned_body_in_a_reference_cycle_closes_its_connection_itself(
     assert server.socks.open() == [False]
 
 
-@pytest.mark.parametrize(('uses', 'answer', 'kind'), [
-    pytest.param(1, b'', lowhaio.HttpStaleConnectionError, id='Reused, without a byte.'),
-    pytest.param(1, b'HTTP/1.1 100 Continue\r\n\r\n', lowhaio.HttpConnectionClosedError,
-                 id='Reused, after an interim response.'),
-    pytest.param(1, b'HTTP', lowhaio.HttpConnectionClosedError, id='Reused, within a response.'),
-    pytest.param(0, b'', lowhaio.HttpConnectionClosedError, id='New, without a byte.'),
+@table('uses, answer, kind', [
+    ('Reused, without a byte.', 1, b'', lowhaio.HttpStaleConnectionError),
+    ('Reused, after an interim response.', 1, b'HTTP/1.1 100 Continue\r\n\r\n',
+     lowhaio.HttpConnectionClosedError),
+    ('Reused, within a response.', 1, b'HTTP', lowhaio.HttpConnectionClosedError),
+    ('New, without a byte.', 0, b'', lowhaio.HttpConnectionClosedError),
 ])
-@in_loop
+@served(None)
 async def test_reused_connection_that_is_closed_without_a_byte_of_an_answer_is_stale(
-        uses, answer, kind):
-    async with Server(answering(*[OK] * uses, answer, then='close')) as server, pool() as request:
-        for _ in range(uses):
-            await get(request, server.url)
-        text = rf'^127.0.0.1:{server.port}: expected a response; got the end'
-        with failing(kind, text) as caught:
-            await request(b'GET', server.url)
-        assert str(caught.value).endswith(', on a connection that was idle before') == bool(uses)
-        assert server.connections == 1
+        request, server, uses, answer, kind):
+    server.handler = answering(*[OK] * uses, answer, then='close')
+    for _ in range(uses):
+        await get(request, server.url)
+    with failing(kind, rf'^127.0.0.1:{server.port}: expected a response; got the end') as caught:
+        await request(b'GET', server.url)
+    assert str(caught.value).endswith(', on a connection that was idle before') == bool(uses)
+    assert server.connections == 1
 
 
 @served(answering(OK, b'left over'))
@@ -4537,20 +4507,17 @@ async def test_bytes_left_over_on_an_idle_connection_are_told_as_such(request, s
 
 @served(answering(OK), connect_timeout=0.1)
 async def test_connection_keeps_no_context_of_the_request_that_opened_it(request, server):
-    class State:
-        pass
-
     variable = contextvars.ContextVar('variable')
 
     async def handle():
-        variable.set(State())
+        variable.set(set())
         await get(request, server.url)
         return weakref.ref(variable.get())
 
-    states = [await asyncio.create_task(handle()) for _ in range(3)]
+    values = [await asyncio.create_task(handle()) for _ in range(3)]
     await asyncio.sleep(0.2)            # a cancelled timer of connecting keeps it until then
     gc.collect()
-    assert [state() for state in states] == [None] * 3
+    assert [value() for value in values] == [None] * 3
     assert server.connections == 1
 
 
@@ -4605,17 +4572,15 @@ async def test_child_that_ends_while_a_socket_is_waited_for_leaves_its_event(mon
 # Time: seconds without progress.
 
 @pytest.mark.parametrize('before', [b'', b'HTTP/1.1 200', OK[:-1]])
-@in_loop
-async def test_receive_without_progress_times_out(before):
-    socks, loop = Socks(), asyncio.get_running_loop()
-    async with Server(answering(before)) as server, \
-            pool(socket_timeout=0.04, get_sock=socks) as request:
-        start = loop.time()
-        with failing(lowhaio.HttpDataError, r"to go on; got TimeoutError\('no bytes within 0.04 s",
-                     asyncio.TimeoutError):
-            await get(request, server.url)
-        assert 0.03 <= loop.time() - start < 2
-        assert socks.open() == [False]
+@served(None, socks=True, socket_timeout=0.04)
+async def test_receive_without_progress_times_out(request, server, before):
+    loop, server.handler = asyncio.get_running_loop(), answering(before)
+    start = loop.time()
+    with failing(lowhaio.HttpDataError, r"to go on; got TimeoutError\('no bytes within 0.04 s",
+                 asyncio.TimeoutError):
+        await get(request, server.url)
+    assert 0.03 <= loop.time() - start < 2
+    assert server.socks.open() == [False]
 
 
 async def until_waiting(clock, holding):
@@ -4682,97 +4647,60 @@ async def test_time_of_the_caller_does_not_count(request, server):
             await clock.forward(50)
 
     with Clock(asyncio.get_running_loop()) as clock:
-        _, _, response = await request(
-            b'PUT', server.url, body=body, headers=[(b'content-length', b'9')])
-        await clock.forward(50)
-        assert await anext(response) == b'1'
-        await clock.forward(50)
-        server.handler.go[1].set()
-        assert await anext(response) == b'1'
-
-
-@served(Halves)
-async def test_time_of_the_caller_does_not_count_on_a_reused_connection(request, server):
-    """Though it has a timer, from the time when it was idle."""
-    with Clock(asyncio.get_running_loop()) as clock:
-        _, _, body = await request(b'GET', server.url)
-        server.handler.go[1].set()
-        assert await lowhaio.buffered(body) == b'11'
-        server.handler.go[1].clear()
-        _, _, body = await request(b'GET', server.url)
-        assert await anext(body) == b'1'
-        await clock.forward(50)
-        server.handler.go[1].set()
-        assert await anext(body) == b'1'
+        for _ in range(2):      # and on a reused connection, whose timer is that of its idle time
+            _, _, response = await request(
+                b'PUT', server.url, body=body, headers=[(b'content-length', b'9')])
+            await clock.forward(50)
+            assert await anext(response) == b'1'
+            await clock.forward(50)
+            server.handler.go[1].set()
+            assert await lowhaio.buffered(response) == b'1'
+            server.handler.go[1].clear()
         assert server.connections == 1
 
 
-@pytest.mark.parametrize('tls', [False, True])
-@served(answering_the_head(b'', then=forget, pause=True), socket_timeout=0.1)
-async def test_send_without_progress_times_out(request, server, tls):
-    async def body():
-        try:
-            while True:
-                yield b'x' * 2 ** 20
-        finally:
-            ended.append(True)
-
-    ended, loop = [], asyncio.get_running_loop()
-    start = loop.time()
-    with failing(lowhaio.HttpDataError, r"TimeoutError\('no bytes taken within 0.1 s",
-                 asyncio.TimeoutError):
-        await request(b'PUT', server.url, body=body, headers=[(b'content-length', b'9' * 15)])
-    assert 0.09 <= loop.time() - start < 5
-    assert ended == [True]
-
-
+@pytest.mark.parametrize(('kind', 'size'), [(Endless, 2 ** 20), (Body, 20 * 2 ** 20)],
+                         ids=['chunks', 'a large chunk'])
 @pytest.mark.parametrize('tls', [False, True])
 @served(answering_the_head(b'', then=forget, pause=True), socket_timeout=0.3)
-async def test_send_of_a_large_chunk_without_progress_times_out_as_soon(request, server, tls):
+async def test_send_without_progress_times_out(request, server, tls, kind, size):
     """What the kernel still takes, though it does not say that it is ready, is not much."""
-    loop, size = asyncio.get_running_loop(), 20 * 2 ** 20
+    loop, body = asyncio.get_running_loop(), kind(bytes(size))
     start = loop.time()
-    with failing(lowhaio.HttpDataError, 'no bytes taken within 0.3 s', asyncio.TimeoutError):
-        await request(b'PUT', server.url, body=lowhaio.streamed(bytes(size)),
-                      headers=[(b'content-length', b'%d' % size)])
-    assert loop.time() - start < 1.4
+    with failing(lowhaio.HttpDataError, r"TimeoutError\('no bytes taken within 0.3 s",
+                 asyncio.TimeoutError):
+        await put_body(request, server, body, 10 ** 15)
+    assert 0.29 <= loop.time() - start < 1.4
+    assert body.is_done()
 
 
 @pytest.mark.parametrize('tls', [False, True])
 @in_loop
 async def test_peer_that_drains_slowly_all_the_time_is_no_time_out(tls):
     """Each of its reads is much less than one TLS record."""
-    async def handler(reader, writer):
-        peer = FaultyPeer(reader, writer, tls_server() if tls else None)
-        await peer.accept()
+    async def serve(peer):
         await peer.read_to(b'\r\n\r\n')
-        writer.transport.pause_reading()
-        with peer_socket(writer) as sock:
+        peer.writer.transport.pause_reading()
+        with peer_socket(peer.writer) as sock:
             for count in itertools.count():
                 await asyncio.sleep(0.05 if count < 20 else 0)
                 with contextlib.suppress(BlockingIOError):
                     if not sock.recv(2000):
                         return
                 if count == 20:
-                    await peer.send_wire(peer.wire(OK))
+                    await peer.send(OK)
 
     def get_sock():
         sock = lowhaio.get_nonblocking_sock()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
         return sock
 
-    async def body():
-        yield bytes(80_000)
-
-    async with Server(handler) as server, \
-            pool(socket_timeout=0.3, get_ssl_context=tls_client, get_sock=get_sock) as request:
+    async with faulty(serve, tls and tls_server(), socket_timeout=0.3,
+                      get_sock=get_sock) as (request, server):
         with socket.socket(fileno=os.dup(server.server.sockets[0].fileno())) as listening:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
-        url = server.url.replace('http:', 'https:') if tls else server.url
-        code, _, body = await request(
-            b'PUT', url, body=body, headers=[(b'content-length', b'80000')])
-        assert code == b'200'
-        await body.aclose()
+        answer = await put_body(request, server, Body(bytes(80_000)), 80_000)
+        assert answer[::2] == (b'200', b'ok')
 
 
 @in_loop
@@ -4782,10 +4710,10 @@ async def test_each_byte_sent_restarts_the_time():
             clock.now += 9
             return super().send(data[:1])
 
+    body = lowhaio.streamed(b'x' * 47 + b'END')
     async with Server(Receiving(OK)) as server, pool(get_sock=Socks(Slow)) as request:
         with Clock(asyncio.get_running_loop()) as clock:
-            assert (await get(request, server.url, b'PUT', headers=[(b'content-length', b'50')],
-                              body=lowhaio.streamed(b'x' * 47 + b'END')))[2] == b'ok'
+            assert (await put_body(request, server, body, 50))[2] == b'ok'
 
 
 @pytest.mark.parametrize('is_cancelled', [False, True])
@@ -4828,10 +4756,10 @@ async def test_connection_that_is_idle_again_has_all_its_time_again(socket_timeo
         assert server.connections == 1
 
 
-@pytest.mark.parametrize(('limits', 'tls', 'pause'), [
-    pytest.param({}, True, 0, id='Without any limit.'),
-    pytest.param({'keep_alive_timeout': 0.5}, False, 0.7, id='The timer of an idle time fires.'),
-    pytest.param({'socket_timeout': 0.5}, False, 0, id='The timer of a wait fires.'),
+@table('limits, tls, pause', [
+    ('Without any limit.', {}, True, 0),
+    ('The timer of an idle time fires.', {'keep_alive_timeout': 0.5}, False, 0.7),
+    ('The timer of a wait fires.', {'socket_timeout': 0.5}, False, 0),
 ])
 @in_loop
 async def test_no_limit_on_a_time_is_infinity_and_no_timer(monkeypatch, limits, tls, pause):
@@ -4843,19 +4771,16 @@ async def test_no_limit_on_a_time_is_infinity_and_no_timer(monkeypatch, limits, 
             writer.write(OK)
         await reader.read()
 
-    def noting(set_timer):
-        def call(seconds, *args, **kwargs):
-            times.append(seconds)
-            return set_timer(seconds, *args, **kwargs)
-
-        return call
+    def note(set_timer, seconds, *args, **kwargs):
+        times.append(seconds)
+        return set_timer(seconds, *args, **kwargs)
 
     loop, times = asyncio.get_running_loop(), []
     no_limits = {f'{what}_timeout': math.inf for what in ('connect', 'socket', 'keep_alive')}
     async with Server(handler, tls=tls_server() if tls else None) as server, \
             pool(get_ssl_context=tls_client, **no_limits | limits) as request:
         for name in ('call_at', 'call_later'):
-            monkeypatch.setattr(loop, name, noting(getattr(loop, name)))
+            monkeypatch.setattr(loop, name, functools.partial(note, getattr(loop, name)))
         for _ in range(2):
             assert (await get(request, server.url))[2] == b'ok'
         with lowhaio.timeout(loop, math.inf) as reset:
