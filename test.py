@@ -4197,14 +4197,14 @@ async def test_close_ends_what_is_idle_and_lets_what_is_in_use_end():
 
 
 @pytest.mark.parametrize('is_closed', [False, True])
-@served(Holding(HALF_A_BODY))
+@served(Holding(b'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab'))
 async def test_body_is_closed_or_its_reader_cancelled_as_its_bytes_arrive(
         request, server, is_closed):
     body = (await request(b'GET', server.url))[2]
-    assert await anext(body) == b'half'
+    assert await anext(body) == b'ab'
     reading = asyncio.ensure_future(anext(body))
     await asyncio.sleep(0.01)
-    server.handler.streams[-1][1].write(b'more')
+    server.handler.streams[-1][1].write(b'cd')
     body._connection._on_readable()     # as the loop would, before the reader goes on
     if is_closed:
         await body.aclose()
