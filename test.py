@@ -809,9 +809,8 @@ async def test_timeout_that_is_over_first_ends_the_block(outer, limit, inner, in
 
 # Request on the wire.
 
-LETTERS_AND_DIGITS = b'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
-TCHAR = LETTERS_AND_DIGITS + b"!#$%&'*+-.^_`|~"            # RFC 9110 5.6.2
-PCHAR = LETTERS_AND_DIGITS + b"-._~!$&'()*+,;=:@"          # RFC 3986 3.3
+# RFC 9110 5.6.2
+TCHAR = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 LENGTH, CODING = b'Content-Length', b'Transfer-Encoding'
 
 
@@ -836,8 +835,7 @@ REQUEST_TARGETS = [
     ('an empty path before a query is a slash', '?b', (), b'/?b'),
     ('dot segments are not removed', '/b/../c/./', (), b'/b/../c/./'),
     ('slashes are not joined', '//b//', (), b'//b//'),
-    ('characters that a path may hold are kept', "/-._~!$&'()*+,;=:@/", (),
-     b"/-._~!$&'()*+,;=:@/"),
+    ('other characters of a path are kept', "/-._~!$&'()*+,;=:@/", (), b"/-._~!$&'()*+,;=:@/"),
     ('a + in a query is kept', '/?a+b', (), b'/?a+b'),
     ('escapes are kept in their case', '/%2f%2F%41?%2b%2B', (), b'/%2f%2F%41?%2b%2B'),
     ('a % that begins no escape is encoded', '/%?%', (), b'/%25?%25'),
@@ -880,8 +878,7 @@ SIGNED_REQUESTS = [
     ('D2: all but unreserved characters are escaped', "http://a.test/b/-._~!$&'()*+,;=:@",
      b'/b/-._~%21%24%26%27%28%29%2A%2B%2C%3B%3D%3A%40', b'a.test'),
     ('D2: a tab is escaped once', 'http://a.test/a\tb?\tc', b'/a%09b?%09c', b'a.test'),
-    ('D2: a % too, but in the path alone', 'http://a.test/a%41b?c%41+d', b'/a%2541b?c%41+d',
-     b'a.test'),
+    ('D2: a % too, in the path alone', 'http://a.test/%41?%41+b', b'/%2541?%41+b', b'a.test'),
 ]
 
 
@@ -889,8 +886,7 @@ SIGNED_REQUESTS = [
 def test_request_that_carries_an_aws_signature(url, target, host):
     field = b'Authorization', b'AWS4-HMAC-SHA256 Credential=a'
     assert request_head(url, headers=(field,)) == (
-        b'GET %b HTTP/1.1\r\nhost: %b\r\nAuthorization: AWS4-HMAC-SHA256 Credential=a\r\n\r\n'
-        % (target, host))
+        b'GET %b HTTP/1.1\r\nhost: %b\r\n%b: %b\r\n\r\n' % (target, host, *field))
     assert b':81\r\n' in request_head(
         'http://a.test:81/', headers=((b'authorization', b'Basic AWS4-HMAC-SHA256'),))
 
@@ -903,8 +899,8 @@ def test_every_character_that_a_target_cannot_hold_is_encoded(before):
             with pytest.raises(lowhaio.HttpConnectionError, match='without CR, LF and NUL'):
                 request_head(url)
         elif character not in '/?%\t#':         # these have rows of their own
-            target = f'{before}a{urllib.parse.quote(character, PCHAR)}b'.encode()
-            assert request_head(url).split(b' ')[1] == target
+            encoded = urllib.parse.quote(character, "!$&'()*+,;=:@")        # RFC 3986 3.3
+            assert request_head(url).split(b' ')[1] == f'{before}a{encoded}b'.encode()
 
 
 # (sentence, url, host field, origin)
@@ -921,17 +917,15 @@ HOST_FIELDS = [
     ('scheme and host are put into lower case', 'HTTP://A.Test/', b'a.test', A_TEST),
     ('userinfo is not sent', 'http://user:pass%40@a.test/', b'a.test', A_TEST),
     ('userinfo ends at the last @', 'http://b@c.test@a.test/', b'a.test', A_TEST),
-    ('a name is put into punycode', 'http://B\xfccher.test/', b'xn--bcher-kva.test',
-     ('http', 'xn--bcher-kva.test', 80)),
-    ('a name in punycode is kept', 'http://xn--bcher-kva.test/', b'xn--bcher-kva.test',
-     ('http', 'xn--bcher-kva.test', 80)),
-    ('a capital sigma at the end of a word is one', 'http://\u03a3\u03a3/', b'xn--4xaa',
-     ('http', 'xn--4xaa', 80)),
+    ('a name is put into punycode', 'http://B\xfc.test', b'xn--b-eha.test',
+     ('http', 'xn--b-eha.test', 80)),
+    ('a name in punycode is kept', 'http://xn--tda/', b'xn--tda', ('http', 'xn--tda', 80)),
+    ('a last capital sigma is one', 'http://\u03a3\u03a3/', b'xn--4xaa', ('http', 'xn--4xaa', 80)),
     ('a name may end in a dot', 'http://a.test./', b'a.test.', ('http', 'a.test.', 80)),
     ('a name may have _ and -', 'http://_a-b.test/', b'_a-b.test', ('http', '_a-b.test', 80)),
-    ('a name may have 254 characters, the last a dot', f'http://{"a." * 127}/', b'a.' * 127,
+    ('a name may have 254 characters, the last a dot', 'http://' + 'a.' * 127, b'a.' * 127,
      ('http', 'a.' * 127, 80)),
-    ('a name may have 253 characters', f'http://{"a." * 126}a/', b'a.' * 126 + b'a',
+    ('a name may have 253 characters', f'http://{"a." * 126}a', b'a.' * 126 + b'a',
      ('http', 'a.' * 126 + 'a', 80)),
     ('an address is sent', 'http://127.0.0.1:81/', b'127.0.0.1:81', ('http', '127.0.0.1', 81)),
     ('an IPv6 address is sent in brackets', 'http://[::1]/', b'[::1]', ('http', '::1', 80)),
@@ -955,33 +949,6 @@ def test_host_field_and_origin(url, host, origin):
 def test_logged_url_has_no_userinfo():
     target, _, _ = checked_request('http://b:c@d@A.test:81/b?c#d')
     assert target.log_url == 'http://A.test:81/b?c#d'
-
-
-@pytest.mark.parametrize('given', [
-    *[{'url': url} for url in (
-        'http://user:secret@a.test/\n', 'http://user:secret@a[::1]/', 'ftp://user:secret@a.test/',
-        'http://user:secret@/', 'http://user:secret@a b.test/', 'http://user:secret@a.test:x/',
-        'http://user:secret/word@a.test/', 'http://user:secret#word@a.test/',
-        'http://user:secret?word@a.test/', 'http://[user:secret@a.test/',
-        'http://user:secret@a\u2100b/', ' http://secret@a.test/', b'http://user:secret@a.test/',
-        'http://u@secret..x/y@a.test/', f'http://{"secret" * 20}/y@a.test/',
-        'http://secret\xdf/y@a.test/', 'http://u:secret\uff20a.test/',
-        'http://[::1%secret]/y@a.test/', 'http://[::1]secret/y@a.test/')],
-    *[{'headers': headers} for headers in (
-        [b'authorization: Bearer secret'], (b'secret', b'secret'),
-        [(b'authorization', b'secret\n')], [(b'authorization', b'secret', b'')],
-        [((b'authorization', b'secret'),)], [('authorization: secret',)],
-        [(b'authorization: secret', b'')])],
-    {'params': 'secret'}, {'headers': [(CODING, b'chunked')], 'checks_content': True,
-                           'body': lowhaio.streamed(b'secret')},
-    {'method': 'http://secret@a.test/'},
-    {'method': b'http://secret@a.test/'}, {'method': b'http://secret@a.test/' + b'x' * 300}],
-    ids=repr)
-def test_secrets_in_refused_arguments_are_not_told(given):
-    with pytest.raises(lowhaio.HttpConnectionError) as caught:
-        checked_request(**{'url': 'http://a.test/', **given})
-    assert 'secret' not in ''.join(
-        line for line in traceback.format_exception(caught.value) if 'File' not in line)
 
 
 ALL_BUT_CONTROLS = b'\t' + bytes(range(32, 127)) + bytes(range(128, 256))
@@ -1011,9 +978,10 @@ BAD_LENGTH = 'content-length as one number'
 # By argument: (sentence, value that is refused, text of the ValueError)
 REFUSED_ARGUMENTS = {
     'method': [
-        ('a method must be bytes', 'GET', "method as bytes; got str$"),
+        ('a method must be bytes', 'http://secret@a.test/', 'method as bytes; got str$'),
         ('a method must not be missing', None, 'method as bytes; got NoneType$'),
-        ('a method must be no URL', b'http://a:b@c.test/', "as a token .*; got b'http:'$"),
+        ('a method must be no URL', b'http://secret@a.test/', "as a token .*; got b'http:'$"),
+        ('a method must be no long URL', b'http://secret@a.test/' + b'x' * 300, "got b'http:'$"),
         ('a method must not be empty', b'', "method as a token .*; got b''"),
         ('a method must be a token', b'GET /', "method as a token .*; got b'GET /'"),
         ('a method must not end its line', b'GET\r\n', 'a token'),
@@ -1023,10 +991,10 @@ REFUSED_ARGUMENTS = {
         ('a method must not have 257 bytes', b'A' * 257, 'at most 256 bytes, other than CONNECT'),
     ],
     'url': [
-        ('a URL must be str', b'http://a.test/', 'url as str; got bytes$'),
+        ('a URL must be str', b'http://secret@a.test/', 'url as str; got bytes$'),
         *[(f'a URL must not hold CR, LF or NUL: {url!r}', url, 'url without CR, LF and NUL')
-          for url in ('http://a.test/\r', 'http://a.test/?\n', 'http://a.test/#\0',
-                      'http://a\r.test/', '\nhttp://a.test/')],
+          for url in ('http://secret@a.test/\r', 'http://a.test/?\n', 'http://a.test/#\0',
+                      'http://a\r.test/', '\nhttp://a.test/', 'http://secret@a.test/\n')],
         ('a URL must not hold half a surrogate pair', 'http://a.test/\ud800', 'surrogates'),
         ('a host must not be longer than a name can be', f'http://{"a." * 126}abc/',
          'host of at most 253 characters; got 255'),
@@ -1037,44 +1005,47 @@ REFUSED_ARGUMENTS = {
         ('a host must not be as long as takes long to encode',
          f'http://{"".join(map(chr, range(0x4e00, 0x4e00 + 20000)))}/',
          'host of at most 253 characters; got 20000'),
-        ('a scheme must be http or https', 'ftp://a.test/', "http or https; got 'ftp:"),
+        ('a scheme must be http or https', 'ftp://secret@a.test/', "http or https; got 'a.test/'"),
         ('a scheme must not be missing', 'a.test/', "http or https; got 'a.test/'"),
         ('a host must not be missing', 'http:///a', "with a host, .*; got 'http:///a'"),
         ('a host must follow slashes', 'http:a.test/', "with a host, .*; got 'http:a.test/'"),
         ('a host must not be a port alone', 'http://:80/', "with a host, .*; got 'http://:80/'"),
-        ('a host must not be userinfo alone', 'http://a.test@/', "with a host, .*; got '/'"),
-        ('a host must not hold a space', 'http://a b/', "with a host, .*; got 'http://a b/'"),
+        ('a host must not be userinfo alone', 'http://secret@/', "with a host, .*; got '/'"),
+        ('a host must not hold a space', 'http://secret@a b/', "with a host, .*; got 'a b/'"),
         ('a host must not hold a tab', 'http://a\tb/', r"with a host, .*; got 'http://a\\tb/'"),
         ('a host must not hold an escape', 'http://a%2e/', "with a host, .*; got 'http://a%2e/'"),
-        ('a host must not hold a letter that IDNA 2003 replaces', 'http://fa\xdf.test/',
+        ('a host must not hold a letter that IDNA 2003 replaces', 'http://secret\xdf/y@a.test/',
          'another name by some: give it in punycode'),
         ('a host must not hold its capital either', 'http://FA\u1e9e.test/', 'in punycode'),
         ('a host must not hold a final sigma', 'http://\u03bb\u03c2.test/', 'in punycode'),
         ('a host must not hold a joiner', 'http://a\u200db.test/', 'in punycode'),
         ('a host must not hold a non-joiner', 'http://a\u200cb.test/', 'in punycode'),
-        ('a URL must not have a space before it', ' http://a.test/', 'spaces around it'),
+        ('a URL must not have a space before it', ' http://secret@a.test/', 'spaces around it'),
         ('a URL must not have a space after it', 'http://a.test/ ', 'spaces around it'),
         ('a host must not hold a backslash', 'http://a\\b/', 'with a host'),
-        ('a host must not hold an empty label', 'http://a..test/', 'label'),
-        ('a host must not hold a label of 64 bytes', f'http://{"a" * 64}.test/', 'label'),
-        ('a host must not normalise to other parts', 'http://a\u2100b/', 'with a valid host'),
-        ('brackets must close', 'http://[::1/', 'with a valid host'),
+        ('a host must not hold an empty label', 'http://u@secret..x/y@a.test/', 'label'),
+        ('a host must not hold a label of 64 bytes', f'http://secret{"a" * 58}/@a.test', 'label'),
+        ('a host must not normalise to other parts', 'http://secret@a\u2100b/', 'a valid host'),
+        ('a host must not normalise to userinfo', 'http://secret\uff20a.test/', 'a valid host'),
+        ('brackets must close', 'http://[secret@a.test/', 'a valid host'),
         ('brackets must hold an address', 'http://[a.test]/', 'in the brackets|a valid host'),
         ('brackets must not hold an IPv4 address', 'http://[127.0.0.1]/',
          'in the brackets|a valid host'),
         ('brackets must not hold an address of the future', 'http://[v1.a]/',
          r"in the brackets of url; got 'http://\[v1.a\]/'"),
-        ('brackets must not hold a zone', 'http://[fe80::1%25eth0]/', 'without a zone'),
-        ('nothing may precede brackets', 'http://a.test[::1]/', BAD_HOST),
-        ('nothing but a port may follow brackets', 'http://[::1]a.test/', BAD_HOST),
+        ('brackets must not hold a zone', 'http://[fe80::1%secret]/y@a.test/', 'without a zone'),
+        ('nothing may precede brackets', 'http://secret@a[::1]/', BAD_HOST),
+        ('nothing but a port may follow brackets', 'http://[::1]secret/y@a.test/', BAD_HOST),
         ('a bracket must not stand for a port', 'http://[::1]:]/', 'beside the brackets'),
         ('brackets must not be in userinfo', 'http://b[::1]@a.test/', BAD_HOST),
-        *[(f'a port must not be {port!a}', f'http://a.test:{port}/', BAD_PORT)
+        *[(f'a port must not be {port!a}', f'http://user:secret@a.test:{port}/', BAD_PORT)
           for port in ('b', '+80', '-1', '8_0', ' 80', '\u0668\u0660', '0', '65536')],
+        *[(f'a password must not hold a {character}', f'http://user:secret{character}b@a.test/',
+           BAD_PORT) for character in '/?#'],
     ],
     'params': [
         ('params must be what urlencode takes', 5, 'params, pairs or a mapping; got not a valid'),
-        ('params must be pairs', 'a=b', 'params, pairs or a mapping; got not a valid'),
+        ('params must be pairs', 'secret', 'params, pairs or a mapping; got not a valid'),
         ('params must not be missing', None, 'params, pairs or a mapping; got not a valid'),
         ('params must be UTF-8', {'a': '\ud800'}, 'pairs or a mapping; got .* surrogates'),
         ('params with many values must be UTF-8', {'a': ['\ud800']}, 'mapping; got .* surrog'),
@@ -1083,23 +1054,24 @@ REFUSED_ARGUMENTS = {
         ('fields must be iterable', 5, "valid headers, pairs of bytes; got 'int'"),
         ('fields must not be missing', None, "valid headers, pairs of bytes; got 'NoneType'"),
         ('fields must not be a dict', {b'accept': b'*/*'}, r'pass its \.items\(\)$'),
-        ('fields must not be only names', [b'accept'],
+        ('fields must not be lines', [b'a: secret'],
          r"headers as pairs of bytes, such as \(\(b'accept', b'\*/\*'\),\); got bytes$"),
+        ('fields must not be lines of str', [('a: secret',)], r'got \(str\)$'),
         ('fields must not be one pair', (b'ab', b'cd'), r'\(\(.*\),\); got bytes$'),
         ('fields must not be empty', [()], r'got \(\)$'),
-        ('a field must not be in brackets of its own', [((b'a', b'b'),)], r'got \(tuple\)$'),
-        ('fields must not be triples', [(b'a', b'b', b'c')], r"got \(b'a', bytes, bytes\)$"),
+        ('a field must not be in brackets of its own', [((b'a', b'secret'),)], r'got \(tuple\)$'),
+        ('fields must not be triples', [(b'a', b'secret', b'')], r"got \(b'a', bytes, bytes\)$"),
         ('fields must not be numbers', [5], 'as pairs of bytes, .*; got int$'),
         ('a field name must be bytes', [('a', b'b')], r'got \(str, bytes\)$'),
         ('a field value must be bytes', [(b'a', 'b')], r"got \(b'a', str\)$"),
         ('a length must be bytes', [(LENGTH, 5)], r"got \(b'Content-Length', int\)$"),
         ('a field name must not be empty', [(b'', b'b')], "name as a token .*; got b''"),
-        ('a field name must be a token', [(b'a:', b'b')], "a token .*; got b'a:'"),
+        ('a field name must be a token', [(b'a: secret', b'')], "a token .*; got b'a:'$"),
         ('a field name must not end in a space', [(b'host ', b'b')], "a token .*; got b'host '"),
         ('a field name must not hold CRLF', [(b'a\r\nb', b'c')], 'a token'),
         *[(f'a field value must not be {value!r}', [(b'a', value)],
            "expected b'a' with a value without control characters")
-          for value in (b'b\rc', b'b\nc', b'b\0c', b'b\ac', b'b\x7fc', b'b\r\n c', b'b\r\n')],
+          for value in (b'b\rc', b'secret\n', b'b\0c', b'b\ac', b'b\x7fc', b'b\r\n c', b'b\r\n')],
         ('fields must not be iterators', [iter((b'a', b'b'))], 'got tuple_iterator$'),
         *[(f'host must not be {value!r}', [(b'Host', value)],
            'expected a host field of a host, and a port')
@@ -1142,17 +1114,21 @@ REFUSED_REQUESTS = [
     ('a coding must not be in HTTP/1.0',
      {'headers': [(CODING, b'chunked')], 'http_version': b'HTTP/1.0'},
      'no transfer-encoding in HTTP/1.0'),
+    ('content must be as its coding says', {
+        'headers': [(CODING, b'chunked')], 'body': lowhaio.streamed(b'secret'),
+        'checks_content': True}, 'a chunk size .*; got 6 bytes that are not'),
 ]
 
 
 @table('given, text', REFUSED_REQUESTS)
-def test_refused_request(given, text):
+def test_refused_request_says_why_and_quotes_nothing_private(given, text):
     with pytest.raises(lowhaio.HttpConnectionError, match=text) as caught:
         checked_request(**{'url': 'http://a.test/', **given})
     assert type(caught.value) is lowhaio.HttpConnectionError
     assert isinstance(caught.value.__cause__, ValueError)
     assert str(caught.value) == f'request refused: {caught.value.__cause__}'
     assert len(str(caught.value)) < 300
+    assert 'secret' not in ''.join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize('http_version', [b'HTTP/1.1', b'HTTP/1.0'])
@@ -1166,6 +1142,7 @@ async def test_refused_request_opens_nothing_and_does_not_start_its_body(http_ve
                     http_version=http_version) as request:
         for _, given, text in REFUSED_REQUESTS:
             given = {'method': b'GET', 'url': 'http://127.0.0.1/', 'body': body, **given}
+            given.pop('checks_content', None)           # the default hooks do
             if given.pop('http_version', b'HTTP/1.1') == http_version:
                 with pytest.raises(lowhaio.HttpConnectionError, match=text):
                     await request(**given)
