@@ -186,10 +186,10 @@ def reserved(*hosts):
     """
     with contextlib.ExitStack() as stack:
         while True:
-            port = stack.enter_context(bound(hosts[0], 0)).getsockname()[1]
+            port = 0
             try:
-                for host in hosts[1:]:
-                    stack.enter_context(bound(host, port))
+                for host in hosts:
+                    port = stack.enter_context(bound(host, port)).getsockname()[1]
                 break
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
@@ -331,22 +331,21 @@ class Dns(asyncio.DatagramProtocol):
         query = aiodnsresolver.parse(data)
         name = query.qd[0].name.lower().decode()
         self.queries.append(name)
-        found = self.records.get(name, 3)
-        if found is None:
-            return
-        code, answers = (found, ()) if isinstance(found, int) else (0, self.answers(query, found))
+        code, kind, values = 0, aiodnsresolver.TYPES.A, ()
+        match self.records.get(name, 3):
+            case None:
+                return
+            case int(code):
+                pass
+            case 'CNAME', other:
+                kind, values = aiodnsresolver.TYPES.CNAME, [other.encode()]
+            case addresses:
+                values = [ipaddress.IPv4Address(address).packed for address in addresses]
+        answers = tuple(aiodnsresolver.ResourceRecord(query.qd[0].name, kind, 1, self.ttl, value)
+                        for value in values)
         message = aiodnsresolver.Message(
             query.qid, aiodnsresolver.RESPONSE, 0, 0, 0, 1, 1, 0, code, query.qd, answers, (), ())
         self.transport.sendto(aiodnsresolver.pack(message), addr)
-
-    def answers(self, query, found):
-        if found[:1] == ('CNAME',):
-            kind, values = aiodnsresolver.TYPES.CNAME, [found[1].encode()]
-        else:
-            kind = aiodnsresolver.TYPES.A
-            values = [ipaddress.IPv4Address(address).packed for address in found]
-        return tuple(aiodnsresolver.ResourceRecord(query.qd[0].name, kind, 1, self.ttl, value)
-                     for value in values)
 
     def get_resolver(self, **kwargs):
         async def get_nameservers(_, __):
@@ -359,11 +358,9 @@ class Dns(asyncio.DatagramProtocol):
 @functools.cache
 def certificates():
     """Return (context for servers, context for clients) of one authority."""
-    authority = trustme.CA()
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(
-        'localhost', '127.0.0.1', '127.0.0.2', '::1', 'example.test').configure_cert(server)
-    client = ssl.create_default_context()
+    authority, hosts = trustme.CA(), ('localhost', '127.0.0.1', '127.0.0.2', '::1', 'example.test')
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert(*hosts).configure_cert(server)
     authority.configure_trust(client)
     return server, client
 
@@ -455,6 +452,14 @@ async def test_requests_resolve_a_name_once_and_reuse_their_connection(request, 
 
 # The public names.
 
+ERRORS = {      # and what they are derived from
+    'HttpError': Exception, 'HttpConnectionError': lowhaio.HttpError,
+    'HttpDnsError': lowhaio.HttpConnectionError, 'HttpTlsError': lowhaio.HttpConnectionError,
+    'HttpDataError': lowhaio.HttpError, 'HttpConnectionClosedError': lowhaio.HttpDataError,
+    'HttpStaleConnectionError': lowhaio.HttpConnectionClosedError,
+    'HttpHeaderTooLong': lowhaio.HttpDataError}
+
+
 def shape(function):
     """Return (name, default) of each parameter, or the name alone if it has no default."""
     parameters = inspect.signature(function).parameters.values()
@@ -467,10 +472,8 @@ def test_public_names_are_these_and_no_others():
     public = {name for name, value in vars(lowhaio).items()
               if not name.startswith('_') and not inspect.ismodule(value)}
     types = {'Request', 'Close', 'Response', 'ResponseBody'}    # which the stubs describe
-    assert public == types | {
-        'Pool', 'streamed', 'buffered', 'empty_async_iterator', 'HttpError', 'HttpConnectionError',
-        'HttpDnsError', 'HttpTlsError', 'HttpDataError', 'HttpConnectionClosedError',
-        'HttpStaleConnectionError', 'HttpHeaderTooLong', 'HttpLoggerAdapter',
+    assert public == types | ERRORS.keys() | {
+        'Pool', 'streamed', 'buffered', 'empty_async_iterator', 'HttpLoggerAdapter',
         'get_logger_adapter_default', 'get_resolver_logger_adapter_default',
         'get_nonblocking_sock', 'set_tcp_cork', 'unset_tcp_cork', 'send_header_tuples_of_bytes',
         'send_body_async_gen_bytes', 'send_all', 'timeout'}
@@ -479,29 +482,19 @@ def test_public_names_are_these_and_no_others():
 
 @in_loop
 async def test_parameters_have_these_names_defaults_and_order():
-    pre, post = (parameter[1] for parameter in shape(lowhaio.Pool)
-                 if parameter[0].startswith('sock_'))
-    assert pre(None) is post(None) is None
     assert shape(lowhaio.Pool) == [
-        ('get_dns_resolver', aiodnsresolver.Resolver),
-        ('get_sock', lowhaio.get_nonblocking_sock),
+        ('get_dns_resolver', aiodnsresolver.Resolver), ('get_sock', lowhaio.get_nonblocking_sock),
         ('get_ssl_context', ssl.create_default_context),
-        ('sock_pre_message', pre),
-        ('sock_post_message', post),
+        ('sock_pre_message', lowhaio._do_nothing), ('sock_post_message', lowhaio._do_nothing),
         ('send_header', lowhaio.send_header_tuples_of_bytes),
         ('send_body', lowhaio.send_body_async_gen_bytes),
-        ('http_version', b'HTTP/1.1'),
-        ('keep_alive_timeout', 15),
-        ('recv_bufsize', 65536),
-        ('max_header_length', 16384),
-        ('socket_timeout', 10),
+        ('http_version', b'HTTP/1.1'), ('keep_alive_timeout', 15), ('recv_bufsize', 65536),
+        ('max_header_length', 16384), ('socket_timeout', 10),
         ('get_logger_adapter', lowhaio.get_logger_adapter_default),
         ('get_resolver_logger_adapter', lowhaio.get_resolver_logger_adapter_default),
         ('connect_timeout', 30)]
 
-    def get_adapter(extra):
-        return lowhaio.get_logger_adapter_default(extra)
-
+    get_adapter = functools.partial(lowhaio.get_logger_adapter_default)
     request, close = lowhaio.Pool(get_logger_adapter=get_adapter)
     adapters = [('get_logger_adapter', get_adapter),
                 ('get_resolver_logger_adapter', lowhaio.get_resolver_logger_adapter_default)]
@@ -515,25 +508,15 @@ async def test_parameters_have_these_names_defaults_and_order():
     await close()
 
 
-@pytest.mark.parametrize(('error', 'base'), [
-    (lowhaio.HttpError, Exception),
-    (lowhaio.HttpConnectionError, lowhaio.HttpError),
-    (lowhaio.HttpDnsError, lowhaio.HttpConnectionError),
-    (lowhaio.HttpTlsError, lowhaio.HttpConnectionError),
-    (lowhaio.HttpDataError, lowhaio.HttpError),
-    (lowhaio.HttpConnectionClosedError, lowhaio.HttpDataError),
-    (lowhaio.HttpStaleConnectionError, lowhaio.HttpConnectionClosedError),
-    (lowhaio.HttpHeaderTooLong, lowhaio.HttpDataError),
-])
-def test_error_classes_are_a_tree(error, base):
-    assert error.__bases__ == (base,)
+@pytest.mark.parametrize(('name', 'base'), ERRORS.items())
+def test_error_classes_are_a_tree(name, base):
+    assert getattr(lowhaio, name).__bases__ == (base,)
 
 
 def test_every_numbered_deviation_is_in_the_code_and_in_a_row():
     numbers = set(re.findall(r'^    (D\d) ', lowhaio.__doc__, re.M))
     code = inspect.getsource(lowhaio).removeprefix(f'"""{lowhaio.__doc__}"""')
-    rows = ' '.join(
-        row[0] for row in REQUEST_TARGETS + HOST_FIELDS + SIGNED_REQUESTS + RESPONSES)
+    rows = ' '.join(row[0] for row in REQUEST_TARGETS + HOST_FIELDS + SIGNED_REQUESTS + RESPONSES)
     assert numbers == set(re.findall(r'\bD\d\b', code)) == set(re.findall(r'\bD\d\b', rows))
 
 
@@ -598,7 +581,6 @@ def test_sockets_do_not_block_and_do_not_delay(family):
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-
 def within(seconds):
     return lowhaio.timeout(asyncio.get_running_loop(), seconds)
 
@@ -632,12 +614,11 @@ async def for_ever():
 
 @leaves_no_cancellation
 async def test_timeout_ends_a_block_that_takes_too_long():
-    loop = asyncio.get_running_loop()
-    before = loop.time()
+    before = asyncio.get_running_loop().time()
     with pytest.raises(asyncio.TimeoutError, match=r'expected an end within 0\.02 s; got none'):
         with within(0.02):
             await for_ever()
-    assert loop.time() - before > 0.015
+    assert asyncio.get_running_loop().time() - before > 0.015
 
 
 @leaves_no_cancellation
@@ -693,23 +674,13 @@ async def test_timeout_lets_exceptions_pass_that_its_end_provokes():
             raise ValueError('mine')
 
 
-@in_loop
+@leaves_no_cancellation
 async def test_timeout_ends_also_a_block_that_has_swallowed_a_cancellation_from_outside():
-    async def block():
-        with within(0.05):
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(10)
-            is_swallowed.set()
-            await asyncio.sleep(10)
-
-    is_swallowed = asyncio.Event()
-    task = asyncio.create_task(block())
-    await asyncio.sleep(0)
-    task.cancel()
-    await is_swallowed.wait()
-    with pytest.raises(asyncio.CancelledError):     # it was asked to end, and has not
-        async with asyncio.timeout(5):
-            await task
+    with cancelled(1), within(0.05):        # it was asked to end, and has not
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.current_task().cancel()
+            await asyncio.sleep(5)
+        await asyncio.sleep(5)
 
 
 @leaves_no_cancellation
@@ -843,8 +814,7 @@ REQUEST_TARGETS = [
     ('a % before other letters is encoded', '/%zz%4g?%%41', (), b'/%25zz%254g?%25%41'),
     ('a space is encoded', '/a b?c d', (), b'/a%20b?c%20d'),
     ('a tab is encoded, not dropped', '/a\tb?c\td', (), b'/a%09b?c%09d'),
-    ('other characters are encoded as UTF-8', '/\xfc\u20ac?\U0001f600', (),
-     b'/%C3%BC%E2%82%AC?%F0%9F%98%80'),
+    ('others are UTF-8, encoded', '/\xfc\u20ac?\U0001f600', (), b'/%C3%BC%E2%82%AC?%F0%9F%98%80'),
     ('brackets and the like are encoded', '/[]{}|\\^`"<>?[]{}|\\^`"<>', (),
      b'/%5B%5D%7B%7D%7C%5C%5E%60%22%3C%3E?%5B%5D%7B%7D%7C%5C%5E%60%22%3C%3E'),
     ('a query is kept, with more question marks', '/?a=b&c=/?d', (), b'/?a=b&c=/?d'),
@@ -917,8 +887,7 @@ HOST_FIELDS = [
     ('scheme and host are put into lower case', 'HTTP://A.Test/', b'a.test', A_TEST),
     ('userinfo is not sent', 'http://user:pass%40@a.test/', b'a.test', A_TEST),
     ('userinfo ends at the last @', 'http://b@c.test@a.test/', b'a.test', A_TEST),
-    ('a name is put into punycode', 'http://B\xfc.test', b'xn--b-eha.test',
-     ('http', 'xn--b-eha.test', 80)),
+    ('a name is put into punycode', 'http://\xfc.A', b'xn--tda.a', ('http', 'xn--tda.a', 80)),
     ('a name in punycode is kept', 'http://xn--tda/', b'xn--tda', ('http', 'xn--tda', 80)),
     ('a last capital sigma is one', 'http://\u03a3\u03a3/', b'xn--4xaa', ('http', 'xn--4xaa', 80)),
     ('a name may end in a dot', 'http://a.test./', b'a.test.', ('http', 'a.test.', 80)),
@@ -931,8 +900,7 @@ HOST_FIELDS = [
     ('an IPv6 address is sent in brackets', 'http://[::1]/', b'[::1]', ('http', '::1', 80)),
     ('an IPv6 address may have a port', 'http://[::1]:81/', b'[::1]:81', ('http', '::1', 81)),
     ('an IPv6 address may follow userinfo', 'http://b@[::1]/', b'[::1]', ('http', '::1', 80)),
-    ('an IPv6 address is put into its shortest form', 'http://[2001:DB8:0:0:0:0:0:1]/',
-     b'[2001:db8::1]', ('http', '2001:db8::1', 80)),
+    ('an IPv6 address is shortened', 'http://[0:0:0:0:0:0:0:A]/', b'[::a]', ('http', '::a', 80)),
 ]
 
 
@@ -996,8 +964,6 @@ REFUSED_ARGUMENTS = {
           for url in ('http://secret@a.test/\r', 'http://a.test/?\n', 'http://a.test/#\0',
                       'http://a\r.test/', '\nhttp://a.test/', 'http://secret@a.test/\n')],
         ('a URL must not hold half a surrogate pair', 'http://a.test/\ud800', 'surrogates'),
-        ('a host must not be longer than a name can be', f'http://{"a." * 126}abc/',
-         'host of at most 253 characters; got 255'),
         ('a host must not have 254 characters, the last no dot', f'http://{"a." * 126}ab/',
          'host of at most 253 characters; got 254'),
         ('a host must not be longer than a name can be in punycode', 'http://' + 'ä.' * 99,
@@ -1029,8 +995,7 @@ REFUSED_ARGUMENTS = {
         ('a host must not normalise to userinfo', 'http://secret\uff20a.test/', 'a valid host'),
         ('brackets must close', 'http://[secret@a.test/', 'a valid host'),
         ('brackets must hold an address', 'http://[a.test]/', 'in the brackets|a valid host'),
-        ('brackets must not hold an IPv4 address', 'http://[127.0.0.1]/',
-         'in the brackets|a valid host'),
+        ('brackets must not hold IPv4', 'http://[127.0.0.1]/', 'in the brackets|a valid host'),
         ('brackets must not hold an address of the future', 'http://[v1.a]/',
          r"in the brackets of url; got 'http://\[v1.a\]/'"),
         ('brackets must not hold a zone', 'http://[fe80::1%secret]/y@a.test/', 'without a zone'),
@@ -1093,10 +1058,8 @@ REFUSED_ARGUMENTS = {
          [(CODING, b'chunked'), (CODING.lower(), b'gzip')], 'ends in chunked'),
         ('a coding must be chunked once in all fields',
          [(CODING, b'chunked'), (CODING.lower(), b'chunked')], 'chunked, once'),
-        ('a length and a coding must not be together', [(LENGTH, b'5'), (CODING, b'chunked')],
-         'got both'),
-        ('a coding and an empty length must not be together',
-         [(CODING, b'chunked'), (LENGTH, b'')], 'got both'),
+        ('a length must be without a coding', [(LENGTH, b'5'), (CODING, b'chunked')], 'got both'),
+        ('an empty length must too', [(CODING, b'chunked'), (LENGTH, b'')], 'got both'),
     ],
     'body': [
         ('a body must be a function, not bytes', b'a', r'as streamed\(data\); got bytes$'),
@@ -1190,8 +1153,7 @@ def test_whatever_is_sent_has_its_lines_and_no_others(url, params, method, heade
     ('zeros before a length of 0 are dropped', [(LENGTH, b'000')], {b'content-length': b'0'}),
     ('spaces around a length are dropped', [(LENGTH, b' \t5\t ')], {b'content-length': b'5'}),
     ('a length may have 18 digits', [(LENGTH, b'9' * 18)], {b'content-length': b'9' * 18}),
-    ('chunked frames in any case', [(CODING, b' Chunked\t')],
-     {b'transfer-encoding': b' Chunked\t'}),
+    ('chunked frames, any case', [(CODING, b' Chunked\t')], {b'transfer-encoding': b' Chunked\t'}),
     ('chunked may come after another coding', [(b'transfer-encoding', b'gzip , chunked')],
      {b'transfer-encoding': b'gzip , chunked'}),
     ('codings may be in many fields', [(CODING, b'gzip'), (CODING, b'chunked')],
