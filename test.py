@@ -1012,6 +1012,7 @@ REFUSED_ARGUMENTS = {
         ('fields must not be lines', [b'a: secret'],
          r"headers as pairs of bytes, such as \(\(b'accept', b'\*/\*'\),\); got bytes$"),
         ('fields must not be lines of str', [('a: secret',)], r'got \(str\)$'),
+        ('a field must not be its name alone', [(b'secret',)], r'got \(bytes\)$'),
         ('fields must not be one pair', (b'ab', b'cd'), r'\(\(.*\),\); got bytes$'),
         ('fields must not be empty', [()], r'got \(\)$'),
         ('a field must not be in brackets of its own', [((b'a', b'secret'),)], r'got \(tuple\)$'),
