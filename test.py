@@ -6488,8 +6488,10 @@ async def test_resolver_that_swallows_time_outs_within_a_limit_of_its_own():
     async with Dns({'a.test': None}, seconds=0.05, tries=5) as dns:
         resolve, _ = dns.get_resolver()
         async with pool(get_dns_resolver=resolver_of(limited)) as request:
+            asyncio.get_running_loop().call_later(0.09, time.sleep, 0.06)   # 2 fall together
             with failing(lowhaio.HttpDnsError, 'got TimeoutError', TimeoutError):
                 await request(b'GET', 'http://a.test/')
+    assert asyncio.current_task().cancelling() == 0
 
 
 @in_loop
