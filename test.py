@@ -6762,18 +6762,12 @@ async def test_servers_that_nobody_here_wrote(processes, url_of_kind, kind, name
     assert len(peers) == len(socks) == 1
 
 
-# Load. The figures are printed by `python -m pytest test.py -m slow`, those of the quick versions
-# in the normal run by adding -rP to its command.
+# Load. The figures are printed by `python -m pytest test.py -m slow -rP`, and those of the quick
+# versions without `-m slow`.
 
 @pytest.fixture
-def show(request, capsys):
-    """Return a function that prints a figure, past pytest's capture if the test is a slow one."""
-    def show(text):
-        is_slow = request.node.get_closest_marker('slow')
-        with capsys.disabled() if is_slow else contextlib.nullcontext():
-            print(f'\n    {text}')
-
-    return show
+def show():
+    return print
 
 
 FOLDER = pathlib.Path(lowhaio.__file__).resolve().parent
@@ -6813,7 +6807,7 @@ class Load:
 
     def __init__(self):
         self.writers = set()
-        self.barriers = {}          # number of requests that wait for one another -> barrier
+        self.barrier_of = functools.cache(asyncio.Barrier)
 
     async def serve(self, sock, tls):
         server = await asyncio.start_server(self.connection, sock=sock, backlog=5000, ssl=tls)
@@ -6821,23 +6815,18 @@ class Load:
 
     async def connection(self, reader, writer):
         self.writers.add(writer)
-        try:
+        with contextlib.closing(writer), contextlib.suppress(OSError, EOFError):
             is_over = False
             while not is_over:
                 head = await reader.readuntil(b'\r\n\r\n')
                 _, name, *numbers = head.split(b' ', 2)[1].decode().split('/')
                 is_over = await getattr(self, name)(reader, writer, head, *map(int, numbers))
                 await writer.drain()
-        except (OSError, EOFError):
-            pass
-        finally:
-            self.writers.discard(writer)
-            writer.close()
+        self.writers.discard(writer)
 
     async def gather(self, reader, writer, head, count, serial):
         """Answer with the serial number when `count` requests wait for it."""
-        barrier = self.barriers.setdefault(count, asyncio.Barrier(count))
-        await barrier.wait()
+        await self.barrier_of(count).wait()
         writer.write(answer(200, b'%d' % serial))
 
     async def drop(self, reader, writer, head):
@@ -6936,7 +6925,7 @@ def serial_answer(rng, serial):
 @pytest.mark.parametrize(('count', 'tls'), [(5000, False), (200, True)], ids=['plain', 'tls'])
 @in_loop
 async def test_many_are_in_flight_and_then_closed_by_the_server_at_once(
-        processes, load_urls, show, count, tls):
+        processes, load_urls, count, tls):
     if (limit := resource.getrlimit(resource.RLIMIT_NOFILE)[0]) < 6000:
         pytest.skip(f'expected a hard limit of 6000 descriptors or more; got {limit}')
     url, descriptors = load_urls[tls], len(open_descriptors())
@@ -6946,20 +6935,20 @@ async def test_many_are_in_flight_and_then_closed_by_the_server_at_once(
             *(get(request, f'{url}gather/{count}/{n}') for n in range(count)))
         assert [int(body) for _, _, body in responses] == list(range(count))
         assert len(open_descriptors()) == descriptors + count
-        show(f'{count} {"TLS " if tls else ""}requests in flight at once: each got its answer, '
-             f'after {time.monotonic() - started:.1f} s and '
-             f'{time.process_time() - cpu:.1f} s of CPU')
+        print(f'{count} {"TLS " if tls else ""}requests in flight at once: each got its answer, '
+              f'after {time.monotonic() - started:.1f} s and '
+              f'{time.process_time() - cpu:.1f} s of CPU')
 
         started = time.monotonic()
         assert int((await get(request, f'{url}drop'))[2]) == count - 1
         await until(lambda: len(open_descriptors()) == descriptors + 1, 10)
-        show(f'these idle connections closed by the server at once: '
-             f'all noticed after {time.monotonic() - started:.2f} s')
+        print('these idle connections closed by the server at once: '
+              f'all noticed after {time.monotonic() - started:.2f} s')
 
 
 @pytest.mark.parametrize('count', [5_000, pytest.param(100_000, marks=pytest.mark.slow)])
 @in_loop
-async def test_no_answer_is_given_to_the_wrong_request(load_urls, show, count):
+async def test_no_answer_is_given_to_the_wrong_request(load_urls, count):
     serials, answered, errors = iter(range(count)), [], collections.Counter()
 
     async def ask(request):
@@ -6981,14 +6970,13 @@ async def test_no_answer_is_given_to_the_wrong_request(load_urls, show, count):
                            lowhaio.HttpConnectionClosedError, lowhaio.HttpStaleConnectionError}
     assert len(answered) + errors.total() == count
     assert 0.04 * count < errors.total() < 0.10 * count
-    show(f'{count} requests, every tenth answer the end of its connection: '
-         f'{len(answered)} right, 0 wrong; '
-         + ', '.join(f'{number} {kind.__name__}' for kind, number in errors.items()))
+    print(f'{count} requests, every tenth answer the end of its connection: {len(answered)} right,'
+          ' 0 wrong;', *(f'{number} {kind.__name__}' for kind, number in errors.items()))
 
 
 @pytest.mark.parametrize('old', ['goes on', 'goes away'])
 @in_loop
-async def test_requests_follow_changing_records(show, old):
+async def test_requests_follow_changing_records(old):
     loop, answers = asyncio.get_running_loop(), []
 
     async def ask():
@@ -6998,9 +6986,9 @@ async def test_requests_follow_changing_records(show, old):
         except lowhaio.HttpError as error:
             answers.append((asked_at, type(error)))
 
+    handlers = answering(answer(200, b'old')), answering(answer(200, b'new'))
     async with Dns({'example.test': ['127.0.0.1']}, ttl=1) as dns, \
-            servers(answering(answer(200, b'old')),
-                    answering(answer(200, b'new'))) as (former, new), \
+            servers(*handlers) as (former, new), \
             pool(get_dns_resolver=dns.get_resolver) as request, asyncio.TaskGroup() as asked:
         started = loop.time()
         for number in range(400):       # 200 a second
@@ -7021,21 +7009,20 @@ async def test_requests_follow_changing_records(show, old):
                           lowhaio.HttpStaleConnectionError} == {b'old', b'new'}
     assert (errors > 0) == (old == 'goes away')
     assert -0.3 < switched < 1.3        # a time to live of 1 s
-    show('records with a time to live of 1 s change under 200 requests a second, the old address '
-         f'{old}: {errors} errors, all traffic at the new address after {max(switched, 0):.2f} s')
+    print('records with a time to live of 1 s change under 200 requests a second, the old address '
+          f'{old}: {errors} errors, all traffic at the new address after {max(switched, 0):.2f} s')
 
 
 @pytest.mark.parametrize('megabytes', [64, pytest.param(1024, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(('framing', 'tls'), [
     ('content-length', False), ('content-length', True), ('chunked', False)])
 @pytest.mark.parametrize('direction', ['up', 'down'])
-def test_big_body_takes_little_memory(
-        processes, load_urls, show, direction, framing, tls, megabytes):
+def test_big_body_takes_little_memory(processes, load_urls, direction, framing, tls, megabytes):
     added, seconds, cpu = map(float, output_of(
         sys.executable, __file__, 'move', direction, framing, load_urls[tls], megabytes,
         processes.folder / 'authority.pem').split())
-    show(f'{megabytes} MB {direction}, {framing}{", TLS" if tls else ""}: '
-         f'{added:.2f} MB of memory added, {seconds:.2f} s, {cpu:.2f} s of CPU')
+    print(f'{megabytes} MB {direction}, {framing}{", TLS" if tls else ""}: '
+          f'{added:.2f} MB of memory added, {seconds:.2f} s, {cpu:.2f} s of CPU')
     assert added < 2
 
 
@@ -7261,20 +7248,19 @@ NO_HTTP = 'ftp://a.test/', lowhaio.HttpConnectionError, 'request refused'
 CUT_OFF = '{server.url}', lowhaio.HttpConnectionClosedError, 'expected a response'
 
 
+# What is repeated, and after how many seconds each time
+CONNECTION_ERRORS = lowhaio.HttpConnectionError, (0, 0)
+DATA_ERRORS = lowhaio.HttpDataError, (0, 0, 0)
+
+
 @table('failure, intervals, tries', [
-    ('a refused connection is a connection error',
-     PORT_REFUSED, ((lowhaio.HttpConnectionError, (0, 0)),), 3),
-    ('a refused connection is no data error',
-     PORT_REFUSED, ((lowhaio.HttpDataError, (0, 0)),), 1),
-    ('a name without addresses is a connection error',
-     NO_NAME, ((lowhaio.HttpConnectionError, (0, 0)),), 3),
-    ('what is refused as invalid is a connection error',
-     NO_HTTP, ((lowhaio.HttpConnectionError, (0, 0)),), 3),
-    ('a response cut off is a data error', CUT_OFF, ((lowhaio.HttpDataError, (0,)),), 2),
-    ('a response cut off is no connection error',
-     CUT_OFF, ((lowhaio.HttpConnectionError, (0, 0)),), 1),
-    ('each class has its own number of tries',
-     CUT_OFF, ((lowhaio.HttpConnectionError, (0,)), (lowhaio.HttpDataError, (0, 0, 0))), 4),
+    ('a refused connection is a connection error', PORT_REFUSED, (CONNECTION_ERRORS,), 3),
+    ('a refused connection is no data error', PORT_REFUSED, (DATA_ERRORS,), 1),
+    ('a name without addresses is a connection error', NO_NAME, (CONNECTION_ERRORS,), 3),
+    ('what is refused as invalid is a connection error', NO_HTTP, (CONNECTION_ERRORS,), 3),
+    ('a response cut off is a data error', CUT_OFF, (DATA_ERRORS,), 4),
+    ('a response cut off is no connection error', CUT_OFF, (CONNECTION_ERRORS,), 1),
+    ('each class has its own number of tries', CUT_OFF, (CONNECTION_ERRORS, DATA_ERRORS), 4),
     ('no request goes to a server twice unless its class is listed', CUT_OFF, (), 1)])
 @served(answering(b'', then='close'), records={'example.test': 3})
 async def test_retry_layer_goes_by_the_error_classes(request, server, failure, intervals, tries):
@@ -7575,8 +7561,8 @@ async def test_layers_stack_signed_over_redirecting_over_retrying(request, store
     urls = []
     with reserved('127.0.0.1') as port:
         async with contextlib.AsyncExitStack() as stack:
-            layered = signing(layer, lowhaio_redirect.redirectable(lowhaio_retry.retry(
-                starting, ((lowhaio.HttpConnectionError, (0, 0)),))))
+            layered = signing(layer, lowhaio_redirect.redirectable(
+                lowhaio_retry.retry(starting, (CONNECTION_ERRORS,))))
             url = f'http://127.0.0.1:{port}/a-b'
             assert (await put(layered, layer, url, b'data'))[0] == b'200'
             assert stored.handler.objects == {'/a-b': b'data'}
@@ -7719,25 +7705,20 @@ def examples():
 
 def with_main(block, around):
     """Return the block, put into `around` as it says there if it awaits outside of functions."""
-    tree = compile(block, 'block', 'exec', ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    awaiting = (ast.Await, ast.AsyncFor, ast.AsyncWith)
-    definitions = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    rest = [part for part in tree.body if not isinstance(part, definitions)]
-    if not any(isinstance(node, awaiting) for part in rest for node in ast.walk(part)):
+    with contextlib.suppress(SyntaxError):
+        compile(block, 'block', 'exec')
         return block
 
-    lines, pool = block.splitlines(), '    request, close = Pool()\n'
-    begin = rest[0].lineno - 1
-    before, inside = lines[:begin], lines[begin:]
+    definitions = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    rest = [part for part in ast.parse(block).body if not isinstance(part, definitions)]
+    lines, begin = block.splitlines(), rest[0].lineno - 1
     own = [part for part in rest if ast.unparse(part).startswith('request, close = Pool(')]
+    end = own[0].end_lineno if own else begin
     if own:
-        end = own[0].end_lineno - begin
-        assert pool in around
-        around = around.replace(pool, indented(inside[:end], 4))
-        inside = inside[end:]
-    around = around.replace('        ...\n', indented(inside, 8))
+        around = around.replace('    request, close = Pool()\n', indented(lines[begin:end], 4))
+    around = around.replace('        ...\n', indented(lines[end:], 8))
     head, main = around.split('async def main()')
-    return head + '\n'.join(before) + '\n\n\nasync def main()' + main
+    return head + '\n'.join(lines[:begin]) + '\n\n\nasync def main()' + main
 
 
 def indented(lines, width):
@@ -7746,7 +7727,7 @@ def indented(lines, width):
 
 async def www_example_com(reader, writer):
     """Echo bodies. Else say hello, as the path and the header section ask for it."""
-    is_busy = True
+    busy = [answer(503, b'busy', b'retry-after: 0'), answer(200, b'busy no more')]
     while True:
         head, body = await read_request(reader)
         method, target, fields = parsed(head)
@@ -7763,11 +7744,8 @@ async def www_example_com(reader, writer):
                     writer.write(b'%x\r\n%b\r\n' % (len(part), part))
                     await asyncio.sleep(0.01)
                 writer.write(b'0\r\n\r\n')
-            case b'/busy' if is_busy:
-                writer.write(answer(503, b'busy', b'retry-after: 0'))
-                is_busy = False
             case b'/busy':
-                writer.write(answer(200, b'busy no more'))
+                writer.write(busy.pop(0))
             case b'/chat':
                 writer.write(b'HTTP/1.1 101 Switching Protocols\r\n\r\n')
                 writer.write((await reader.readline()).upper())
