@@ -7105,11 +7105,8 @@ def probe():
         loads.append(load)
         urls.append(f'{scheme}://127.0.0.1:{sock.getsockname()[1]}/')
     names['run'](probe_client(*urls))
-    for _ in range(100):
-        if not any(load.writers for load in loads):
-            print('all closed')
-            break
-        time.sleep(0.05)
+    asyncio.run(until(lambda: not any(load.writers for load in loads)))
+    print('all closed')
 
 
 async def probe_client(plain, tls):
@@ -7610,15 +7607,14 @@ finally:
 connection.close()
 """
 
+HELLO = "b'200' b'Hello'"
+
 # A part of what each example has to print, in the order of their headings, all of which are here,
 # and what has to stand behind it so that it does anything.
 EXAMPLES = [
     ('lowhaio', "b'Hello'"),
-    ('Bodies', "b'200' b'some bytes'"),
-    ('Bodies', "b'line 0\\nline 1\\nline 2\\n'"),
-    ('TLS', "b'200' b'Hello'"),
-    ('Errors', "b'200' b'Hello'"),
-    ('Recipes', ''),
+    ('Bodies', "b'200' b'some bytes'"), ('Bodies', "b'line 0\\nline 1\\nline 2\\n'"),
+    ('TLS', HELLO), ('Errors', HELLO), ('Recipes', ''),
     ('POST JSON', "b'200' {'name': 'value'}"),
     ('POST a form', "b'200' b'name=Ada&age=36'"),
     ('POST a form with files', 'filename="ada.png"\\r\\nContent-Type: image/png\\r\\n'),
@@ -7635,19 +7631,16 @@ EXAMPLES = [
     ('A base URL', "b'200' b'/shop/basket without a cookie'"),
     ('Cookies', "b'200' b'/shop/login without a cookie'\nb'200' b'/shop/basket id=1'\n"),
     ('gzip', "b'200' b'Hello from gzip'"),
-    ('A pool as a context manager', "b'200' b'Hello'"),
+    ('A pool as a context manager', HELLO),
     ('Start-up and shut-down of an application', "GET / 200 b'Hello' None\n", WITH_UVICORN),
     ('A reverse proxy', "GET / 200 b'Hello' GET / HTTP/1.1\n"
                         "GET /a%20b?c=d 200 b'Hello' GET /a%20b?c=d HTTP/1.1\n"
                         "PUT / 200 b'known' PUT / HTTP/1.1\n"
                         "POST / 200 b'unknown' POST / HTTP/1.1\n", WITH_UVICORN),
     ('A fake request in a test', 'passed', "\ntest_name_of()\nprint('passed')\n"),
-    ('Logging', "b'200' b'Hello'"),
-    ('uvloop', "b'200' b'Hello'"),
-    ('Fixed addresses', "b'200' b'Hello'"),
-    ('The resolver of the system', "b'200' b'Hello'"),
-    ('A slow name server', "b'200' b'Hello'"),
-    ('TCP keepalive and a source address', "b'200' b'Hello'"),
+    ('Logging', HELLO), ('uvloop', HELLO), ('Fixed addresses', HELLO),
+    ('The resolver of the system', HELLO), ('A slow name server', HELLO),
+    ('TCP keepalive and a source address', HELLO),
     ('A Unix socket', "b'200' b'Hello from docker'"),
     ('Another protocol, after a 101', "b'HELLO\\n'"),
 ]
@@ -7812,9 +7805,8 @@ async def listening_at(path, handler):
 
 def defined_in(heading):
     """Return what the definitions of an example define."""
-    program, = [program for found, program in examples() if found == heading]
     namespace = {'__name__': 'example'}
-    exec(compile(program.replace('asyncio.run(main())', ''), 'example', 'exec'), namespace)
+    exec(dict(examples())[heading].replace('asyncio.run(main())', ''), namespace)
     return namespace
 
 
