@@ -6762,13 +6762,7 @@ async def test_servers_that_nobody_here_wrote(processes, url_of_kind, kind, name
     assert len(peers) == len(socks) == 1
 
 
-# Load. The figures are printed by `python -m pytest test.py -m slow -rP`, and those of the quick
-# versions without `-m slow`.
-
-@pytest.fixture
-def show():
-    return print
-
+# Programs that are run in the folder of the module.
 
 FOLDER = pathlib.Path(lowhaio.__file__).resolve().parent
 
@@ -6786,6 +6780,14 @@ def output_of(*command, **variables):
     status, output, errors = run(*command, **variables)
     assert status == 0, output + errors
     return output
+
+
+# Load. The figures are printed by `python -m pytest test.py -m slow -rP`, and those of the quick
+# versions without `-m slow`.
+
+@pytest.fixture
+def show():
+    return print
 
 
 @pytest.fixture
