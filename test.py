@@ -6973,7 +6973,7 @@ async def test_no_answer_is_given_to_the_wrong_request(load_urls, count):
     assert len(answered) + errors.total() == count
     assert 0.04 * count < errors.total() < 0.10 * count
     print(f'{count} requests, every tenth answer the end of its connection: {len(answered)} right,'
-          ' 0 wrong;', *(f'{number} {kind.__name__}' for kind, number in errors.items()))
+          ' 0 wrong;', ', '.join(f'{number} {kind.__name__}' for kind, number in errors.items()))
 
 
 @pytest.mark.parametrize('old', ['goes on', 'goes away'])
