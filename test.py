@@ -2239,8 +2239,6 @@ class Resolver:
 class Address(str):
     """An address with an `expires_at`, as aiodnsresolver's have one."""
 
-    __slots__ = ('expires_at',)
-
     def __new__(cls, address, expires_at):
         self = super().__new__(cls, address)
         self.expires_at = expires_at
@@ -2307,7 +2305,7 @@ class Clock:
             await asyncio.sleep(0)
 
     def left(self):
-        return [timer for timer in self.timers if not timer.cancelled()]
+        return [timer for timer in self.timers if timer.run]
 
 
 class Timer:
@@ -2319,25 +2317,18 @@ class Timer:
     def cancel(self):
         self.run = None
 
-    def cancelled(self):
-        return self.run is None
-
 
 class Body:
-    """A request body that remembers what became of it.
-
-    `ends` counts how often the `finally` of its async generator ran.
-    """
+    """A request body that counts its `calls`, and the `ends` of its generators."""
 
     def __init__(self, *chunks, then=None, at_end=None):
         self.chunks, self.then, self.at_end = chunks, then, at_end
-        self.calls = self.ends = self.given = 0
+        self.calls = self.ends = 0
 
     async def __call__(self):
         self.calls += 1
         try:
             for chunk in self.chunks:
-                self.given += 1
                 yield chunk
             if self.then:
                 await self.then()
@@ -2415,8 +2406,14 @@ class Interrupted(BaseException):
     """As KeyboardInterrupt, which would end the test run."""
 
 
-OF_3_BYTES = [(b'content-length', b'3')]
+def raising(exception):
+    async def raise_it(*_):
+        raise exception
 
+    return raise_it
+
+
+OF_3_BYTES = [(b'content-length', b'3')]
 
 # (sentence, body, class of the error, its text, its cause, what is sent of the body)
 FAILING_BODIES = [
@@ -2444,13 +2441,6 @@ FAILING_BODIES = [
      lambda: Body(b'ab', b'cd', at_end=raising(OSError('late'))), lowhaio.HttpDataError,
      'expected 1 more bytes', None, b'ab'),
 ]
-
-
-def raising(exception):
-    async def raise_it(*_):
-        raise exception
-
-    return raise_it
 
 
 @served(answering(OK), records={name: ['127.0.0.1'] for name in ('a.test', 'b.test')})
@@ -2600,9 +2590,7 @@ def few_polls(most=60):
 
 
 HALF_A_BODY = b'HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf'
-
 HEAD_OF_CHUNKS = b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n'
-
 UNTIL_CLOSE = b'HTTP/1.1 200 OK\r\n\r\nall'
 
 
@@ -2620,11 +2608,10 @@ class Halves:
 
     def __init__(self):
         self.go = {}
-        self.count = 0
 
     async def __call__(self, reader, writer):
-        self.count += 1
-        number, self.go[self.count] = self.count, asyncio.Event()
+        number = len(self.go) + 1
+        self.go[number] = asyncio.Event()
         while True:
             await read_request(reader)
             writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n%d' % number)
@@ -2774,13 +2761,11 @@ async def test_late_idle_connection_is_not_reused_though_no_timer_could_run(requ
 
 
 HTTP_1_0 = {'http_version': b'HTTP/1.0'}
-
-
+OK_1_0 = OK.replace(b'1.1', b'1.0')
 KEEP_ALIVE = (b'connection', b'keep-alive')
 
 
-# (sentence, settings of the pool, fields of the request, response, whether it is kept)
-KEPT_OR_CLOSED = [
+@table('settings, fields, response, is_kept', [
     ('HTTP/1.1 keeps.', {}, [], OK, True),
     ('A keep_alive_timeout of 0 keeps none.', {'keep_alive_timeout': 0}, [], OK, False),
     ('A hint of 1 s leaves no time.', {}, [], ok_with(b'keep-alive: timeout=1'), False),
@@ -2788,15 +2773,11 @@ KEPT_OR_CLOSED = [
     ('The server closes.', {}, [], ok_with(b'connection: Close'), False),
     ('The client closes.', {}, [(b'Connection', b'x, CLOSE')], OK, False),
     ('More has come than the content.', {}, [], OK + b'surplus', False),
-    ('HTTP/1.0 closes.', HTTP_1_0, [], OK.replace(b'1.1', b'1.0'), False),
-    ('HTTP/1.0 closes if one asks.', HTTP_1_0, [KEEP_ALIVE], OK.replace(b'1.1', b'1.0'), False),
+    ('HTTP/1.0 closes.', HTTP_1_0, [], OK_1_0, False),
+    ('HTTP/1.0 closes if one asks.', HTTP_1_0, [KEEP_ALIVE], OK_1_0, False),
     ('HTTP/1.0 keeps if both ask.', HTTP_1_0, [KEEP_ALIVE],
      ok_with(b'connection: Keep-Alive', b'1.0'), True),
-]
-
-
-@pytest.mark.parametrize(('settings', 'fields', 'response', 'is_kept'), [
-    pytest.param(*row, id=sentence) for sentence, *row in KEPT_OR_CLOSED])
+])
 @in_loop
 async def test_connection_is_kept_or_closed_at_the_last_byte(settings, fields, response, is_kept):
     socks, heads = Socks(), []
@@ -2842,6 +2823,7 @@ async def test_connection_is_idle_when_the_last_chunk_is_given(request, server):
     await body.aclose()
     assert (await get(request, server.url))[2] == b'11'
     assert server.connections == 1
+
 
 def spying(kind=socket.socket):
     """Return a Socks whose sockets note their calls, with sizes, in one list: `kind.calls`."""
@@ -2891,15 +2873,12 @@ def noting_loop_calls(fd=None):
 async def test_hooks_of_one_request_are_called_in_order_with_what_they_need():
     async def send_header(*args):
         calls.append(args)
-        _, loop, sock, socket_timeout, *_ = args
-        await lowhaio.send_all(loop, sock, socket_timeout,
-                               b'PUT /own HTTP/1.1\r\ncontent-length: 3\r\n\r\n')
+        head = b'PUT /own HTTP/1.1\r\ncontent-length: 3\r\n\r\n'
+        await lowhaio.send_all(*args[1:4], head)
 
     async def send_body(*args):
         calls.append(args)
-        _, loop, sock, socket_timeout, body, body_args, body_kwargs = args
-        async for chunk in body(*body_args, **dict(body_kwargs)):
-            await lowhaio.send_all(loop, sock, socket_timeout, chunk)
+        await lowhaio.send_body_async_gen_bytes(*args)
 
     async def body(a, b):
         yield a
@@ -2946,27 +2925,15 @@ async def test_send_body_may_send_a_file_with_loop_sock_sendfile(request, server
     assert server.handler.received.count(content) == 2
 
 
-@in_loop
-async def test_tcp_cork_hooks_set_and_unset_it():
-    socks = spying()
-    async with Server(answering(OK)) as server, pool(
-            get_sock=socks, sock_pre_message=lowhaio.set_tcp_cork,
-            sock_post_message=lowhaio.unset_tcp_cork) as request:
-        await get(request, server.url)
-    cork = ('setsockopt', socket.IPPROTO_TCP, socket.TCP_CORK)
-    assert [call for call in socks[0].calls if call[:3] == cork] == [(*cork, 1), (*cork, 0)]
-
-
-@pytest.mark.parametrize(('body', 'lengths'), [
-    pytest.param(lowhaio.empty_async_iterator, [0], id='none'),
-    pytest.param(lowhaio.streamed(b'body'), [4], id='streamed'),
-    pytest.param(lowhaio.streamed(bytes(16384)), [16384], id='large'),
-    pytest.param(lowhaio.streamed(bytes(16385)), [0, 16385], id='too large'),
-    pytest.param(lowhaio.streamed(bytearray(4)), [4], id='not bytes'),
-    pytest.param(lowhaio.streamed(bytearray(16385)), [0, 16385], id='large, not bytes'),
-    pytest.param(Body(b'body'), [0, 4], id='iterated'),
-    pytest.param(lowhaio.streamed(bytes(50000)), [0, 32768, 50000 - 32768],
-                 id='larger than a send'),
+@table('body, lengths', [
+    ('none', lowhaio.empty_async_iterator, [0]),
+    ('streamed', lowhaio.streamed(b'body'), [4]),
+    ('large', lowhaio.streamed(bytes(16384)), [16384]),
+    ('too large', lowhaio.streamed(bytes(16385)), [0, 16385]),
+    ('not bytes', lowhaio.streamed(bytearray(4)), [4]),
+    ('large, not bytes', lowhaio.streamed(bytearray(16385)), [0, 16385]),
+    ('iterated', Body(b'body'), [0, 4]),
+    ('larger than a send', lowhaio.streamed(bytes(50000)), [0, 32768, 50000 - 32768]),
 ])
 @in_loop
 async def test_warm_request_costs_one_send_one_recv_and_one_probe(body, lengths):
@@ -2974,56 +2941,45 @@ async def test_warm_request_costs_one_send_one_recv_and_one_probe(body, lengths)
     socks = spying()
     async with Server(answering(OK)) as server, pool(get_sock=socks, recv_bufsize=5000) as request:
         fields = [(b'content-length', b'%d' % sum(lengths))] if sum(lengths) else []
-        await get(request, server.url, b'GET', headers=fields, body=body)
+        await get(request, server.url, headers=fields, body=body)
         socks[0].calls.clear()
         with noting_loop_calls(socks[0].fileno()) as loop_calls:
-            await get(request, server.url, b'GET', headers=fields, body=body)
+            await get(request, server.url, headers=fields, body=body)
         head = b'GET / HTTP/1.1\r\nhost: 127.0.0.1:%d\r\n' % server.port + b''.join(
             b'%b: %b\r\n' % field for field in fields) + b'\r\n'
-        first, *others = lengths
-        assert socks[0].calls == [
-            ('recv', 1), ('send', len(head) + first), *[('send', length) for length in others],
-            ('recv', 5000)]
+        sends = [len(head) + lengths[0], *lengths[1:]]
+        assert socks[0].calls == [('recv', 1), *[('send', size) for size in sends], ('recv', 5000)]
         assert loop_calls == []
 
 
-@pytest.mark.parametrize('http_version', [b'HTTP/2', 'HTTP/1.1'])
-@in_loop
-async def test_pool_of_another_http_version_is_refused(http_version):
-    with pytest.raises(ValueError, match=r"http_version as b'HTTP/1.1' or b'HTTP/1.0'; got"):
-        lowhaio.Pool(http_version=http_version)
+@pytest.fixture
+def raising_logger(caplog, monkeypatch):
+    """Return what has the logger raise, once, for a message with this text; return its list."""
+    def raise_for(text):
+        def raise_once(record):
+            if text in record.msg and not raised:
+                raised.append(text)
+                raise ValueError('no room')
+            return True
 
+        raised = []
+        monkeypatch.setattr(logging.getLogger('lowhaio'), 'filter', raise_once)
+        return raised
 
-def test_request_in_another_loop_than_that_of_its_pool_is_refused():
-    async def make_pool():
-        return lowhaio.Pool()
-
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        request, close = runner.run(make_pool())
-        with pytest.raises(RuntimeError, match=r'the event loop in which Pool\(\) was called'), \
-                asyncio.Runner(loop_factory=new_loop) as other:
-            other.run(request(b'GET', 'http://127.0.0.1:1/'))
-        runner.run(close())
+    caplog.set_level(logging.DEBUG, logger='lowhaio')
+    return raise_for
 
 
 @pytest.mark.parametrize('message', [
     'Connecting', 'Connected', 'handshake done', 'Header sent', 'Reusing', 'Body received',
     'Kept alive', 'Closing'])
 @in_loop
-async def test_logger_that_raises_leaves_nothing_open(message, caplog, monkeypatch):
-    def raise_once(record):
-        if message in record.msg and not raised:
-            raised.append(message)
-            raise ValueError('no room')
-        return True
-
-    caplog.set_level(logging.DEBUG, logger='lowhaio')
-    raised, socks, logger = [], Socks(), logging.getLogger('lowhaio')
-    monkeypatch.setattr(logger, 'filter', raise_once)
+async def test_logger_that_raises_leaves_nothing_open(message, raising_logger):
+    raised, errors = raising_logger(message), []
     response = OK.replace(b'\r\n', b'\r\nconnection: close\r\n', message == 'Closing')
-    before, errors = open_descriptors(), []
+    before = open_descriptors()
     async with Server(answering(response), tls=tls_server()) as server, \
-            pool(get_sock=socks, get_ssl_context=tls_client) as request:
+            pool(get_ssl_context=tls_client) as request:
         listening = open_descriptors()
         for _ in range(2):
             try:
@@ -3037,32 +2993,27 @@ async def test_logger_that_raises_leaves_nothing_open(message, caplog, monkeypat
     assert open_descriptors() == before
 
 
-@in_loop
-async def test_logger_that_raises_as_an_upload_fails_or_a_pool_closes(caplog, monkeypatch):
-    def raise_once(record):
-        if 'Closing %s: ' in record.msg and not raised:
-            raised.append(record)
-            raise ValueError('no room')
-        return True
+@served(Receiving, socks=True)
+async def test_logger_that_raises_as_an_upload_fails(request, server, raising_logger):
+    raising_logger('Closing %s: ')
+    body = Body(b'abc')
+    with failing(lowhaio.HttpDataError, 'no room'):
+        await put_body(request, server, body, 2)
+    assert body.is_done()
+    assert server.socks.open() == [False]
 
-    caplog.set_level(logging.DEBUG, logger='lowhaio')
-    monkeypatch.setattr(logging.getLogger('lowhaio'), 'filter', raise_once)
-    raised, socks, body = [], Socks(), Body(b'abc')
-    async with Server(Receiving()) as server, pool(get_sock=socks) as request:
-        with failing(lowhaio.HttpDataError, 'no room'):
-            await put_body(request, server, body, 2)
-        assert body.is_done()
-    async with Server(Halves()) as server:
+
+@in_loop
+async def test_logger_that_raises_as_a_pool_closes(raising_logger):
+    raising_logger('Closing %s: ')
+    socks = Socks()
+    async with Server(answering(OK)) as server:
         request, close = lowhaio.Pool(get_sock=socks)
-        bodies = [(await request(b'GET', server.url))[2] for _ in range(2)]
-        for number in (1, 2):
-            server.handler.go[number].set()
-            await lowhaio.buffered(bodies[number - 1])
-        raised.clear()
-        assert socks.open().count(True) == 2
+        await asyncio.gather(get(request, server.url), get(request, server.url))
+        assert socks.open() == [True, True]
         with pytest.raises(ValueError, match='no room'):
             await close()
-        assert not any(socks.open())
+        assert socks.open() == [False, False]
 
 
 def refusing(*_):
@@ -3084,13 +3035,15 @@ async def test_pool_on_a_loop_that_cannot_watch_a_socket_is_refused(add_reader):
         other.close()
 
 
+@pytest.mark.parametrize('what', ['request', 'close'])
 @in_loop
-async def test_close_in_another_thread_is_refused_while_the_loop_runs():
+async def test_call_in_another_loop_is_refused_while_that_of_the_pool_runs(what):
     async with Server(answering(OK)) as server:
         request, close = lowhaio.Pool()
         await get(request, server.url)
+        call = close() if what == 'close' else request(b'GET', server.url)
         with pytest.raises(RuntimeError, match=r'the event loop in which Pool\(\) was called'):
-            await asyncio.to_thread(asyncio.run, close())
+            await asyncio.to_thread(asyncio.run, call)
         assert (await get(request, server.url))[2] == b'ok'
         assert server.connections == 1
         await close()
@@ -3170,12 +3123,12 @@ def test_pools_in_four_threads_with_a_loop_each():
         assert list(threads.map(run, range(4))) == [1] * 4
 
 
-@pytest.mark.parametrize('response', [
-    b'HTTP/1.1 200 OK\r\nx: ' + b'x' * 100 + b'\r\ncontent-length: 0\r\n\r\n',
-    b'HTTP/1.1 200 OK\r\nx: ' + b'x' * 200,
-    b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;' + b'x' * 200,
-    b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: ' + b'x' * 200,
-], ids=['header section', 'without its end', 'chunk size line', 'trailer section'])
+@table('response', [
+    ('header section', b'HTTP/1.1 200 OK\r\nx: ' + b'x' * 100 + b'\r\ncontent-length: 0\r\n\r\n'),
+    ('without its end', b'HTTP/1.1 200 OK\r\nx: ' + b'x' * 200),
+    ('chunk size line', HEAD_OF_CHUNKS + b'1;' + b'x' * 200),
+    ('trailer section', HEAD_OF_CHUNKS + b'0\r\nx: ' + b'x' * 200),
+])
 @in_loop
 async def test_section_above_max_header_length_is_an_error(response):
     socks = Socks()
@@ -3186,16 +3139,14 @@ async def test_section_above_max_header_length_is_an_error(response):
         assert socks.open() == [False]
 
 
-NOT_TODAY = OSError('not today')
-
-
-@pytest.mark.parametrize(('hook', 'error', 'kind'), [
-    ('sock_pre_message', NOT_TODAY, lowhaio.HttpConnectionError),
-    ('sock_post_message', NOT_TODAY, lowhaio.HttpDataError),
-    ('send_header', NOT_TODAY, lowhaio.HttpDataError),
-    ('send_body', NOT_TODAY, lowhaio.HttpDataError),
-    ('send_body', lowhaio.HttpConnectionError('of another request'), lowhaio.HttpDataError),
-], ids=['before', 'after', 'in the header', 'in the body', 'in the body, by another request'])
+@table('hook, error, kind', [
+    ('before', 'sock_pre_message', OSError('not today'), lowhaio.HttpConnectionError),
+    ('after', 'sock_post_message', OSError('not today'), lowhaio.HttpDataError),
+    ('in the header', 'send_header', OSError('not today'), lowhaio.HttpDataError),
+    ('in the body', 'send_body', OSError('not today'), lowhaio.HttpDataError),
+    ('in the body, by another request', 'send_body',
+     lowhaio.HttpConnectionError('of another request'), lowhaio.HttpDataError),
+])
 @in_loop
 async def test_hook_that_fails_says_whether_a_byte_may_have_been_sent(hook, error, kind):
     def fail(*_):
@@ -3230,20 +3181,19 @@ SENDERS = pytest.mark.parametrize('hooks', [
 
 
 @SENDERS
-@pytest.mark.parametrize(('outcomes', 'kind', 'text', 'cause'), [
-    ([BrokenPipeError(32, 'gone')], lowhaio.HttpConnectionError,
-     r'^127.0.0.1:\d+: expected the request to go on; got BrokenPipeError', BrokenPipeError),
-    ([5, BrokenPipeError(32, 'gone')], lowhaio.HttpConnectionClosedError,
-     r'^127.0.0.1:\d+: expected the request to go on; got BrokenPipeError', BrokenPipeError),
-    ([5, OSError(28, 'odd')], lowhaio.HttpDataError, 'got OSError', OSError),
-    ([BlockingIOError(), OSError(28, 'odd')], lowhaio.HttpConnectionError, 'got OSError', OSError),
-    ([BlockingIOError()] * 10 ** 5, lowhaio.HttpConnectionError, 'TimeoutError',
-     asyncio.TimeoutError),
-], ids=['none', 'some', 'some, other error', 'none, other error', 'never any'])
+@table('outcomes, kind, cause', [
+    ('none', [BrokenPipeError(32, 'gone')], lowhaio.HttpConnectionError, BrokenPipeError),
+    ('some', [5, BrokenPipeError(32, 'gone')], lowhaio.HttpConnectionClosedError, BrokenPipeError),
+    ('some, other error', [5, OSError(28, 'odd')], lowhaio.HttpDataError, OSError),
+    ('none, other error', [BlockingIOError(), OSError(28, 'odd')],
+     lowhaio.HttpConnectionError, OSError),
+    ('never any', [BlockingIOError()] * 10 ** 5, lowhaio.HttpConnectionError, TimeoutError),
+])
 @in_loop
 async def test_whether_a_byte_of_the_header_was_taken_decides_the_error(
-        outcomes, kind, text, cause, hooks):
+        outcomes, kind, cause, hooks):
     socks = choosy(*outcomes)
+    text = rf'^127.0.0.1:\d+: expected the request to go on; got {cause.__name__}'
     async with Server(Receiving()) as server, \
             pool(get_sock=socks, socket_timeout=0.1, **hooks) as request:
         with failing(kind, text, cause):
@@ -3280,13 +3230,15 @@ async def test_error_of_a_hook_that_says_what_it_wants_passes_as_it_is():
 
 
 @pytest.mark.parametrize(('name', 'value', 'text'), [
+    ('http_version', b'HTTP/2', "b'HTTP/1.1' or b'HTTP/1.0'; got"),
+    ('http_version', 'HTTP/1.1', "b'HTTP/1.1' or b'HTTP/1.0'; got"),
     ('connect_timeout', None, r"seconds, from 0 up; no limit is float\('inf'\); got None"),
-    ('socket_timeout', '5', "seconds, from 0 up"), ('keep_alive_timeout', -1, 'got -1'),
+    ('socket_timeout', '5', 'seconds, from 0 up'), ('keep_alive_timeout', -1, 'got -1'),
     ('socket_timeout', float('nan'), 'got nan'), ('recv_bufsize', 0, 'bytes, an int from 1 up'),
     ('max_header_length', 1.5, 'bytes, an int from 1 up'),
     ('get_ssl_context', ssl, 'something that can be called'), ('get_sock', None, 'got None')])
 @in_loop
-async def test_pool_refuses_what_it_cannot_work_with(name, value, text):
+async def test_pool_of_what_it_cannot_work_with_is_refused(name, value, text):
     with pytest.raises(ValueError, match=f'expected {name} as .*{text}'):
         lowhaio.Pool(**{name: value})
 
@@ -3294,6 +3246,7 @@ async def test_pool_refuses_what_it_cannot_work_with(name, value, text):
 def test_pool_outside_of_a_loop_says_so():
     with pytest.raises(RuntimeError, match=r'Pool\(\) to be called in a running event loop'):
         lowhaio.Pool()
+
 
 @pytest.mark.parametrize('tls', [False, True])
 @in_loop
@@ -3412,14 +3365,6 @@ async def test_resolver_logger_adapter_of_pool_or_request_is_used(where):
         extra = {'lowhaio_method': 'GET', 'lowhaio_url': url}
         assert extras == ([extra, {}, {}] if where == 'pool' else [extra])
         assert extra in logged
-
-
-@served(answering(OK), records={'a.test': ['127.0.0.1']})
-async def test_resolver_logs_with_the_prefix_of_the_request(request, server, caplog):
-    caplog.set_level(logging.DEBUG, logger='aiodnsresolver')
-    url = f'http://a.test:{server.port}/'
-    await get(request, url)
-    assert f'[http:GET,{url}] [dns:' in caplog.text
 
 
 # Request bodies: counted, closed in every case, and cut short by an answer.
