@@ -2402,10 +2402,6 @@ async def put_body(request, server, body, length):
     return answer
 
 
-class Interrupted(BaseException):
-    """As KeyboardInterrupt, which would end the test run."""
-
-
 def raising(exception):
     async def raise_it(*_):
         raise exception
@@ -2433,8 +2429,8 @@ FAILING_BODIES = [
      lowhaio.HttpDataError, 'got HttpConnectionError', lowhaio.HttpConnectionError, b'a'),
     ('A CancelledError passes.', lambda: Body(b'a', then=raising(asyncio.CancelledError())),
      asyncio.CancelledError, '', None, b'a'),
-    ('What is no Exception passes.', lambda: Body(b'a', then=raising(Interrupted())),
-     Interrupted, '', None, b'a'),
+    ('What is no Exception passes.', lambda: Body(b'a', then=raising(BaseException())),
+     BaseException, '', None, b'a'),
     ('A finally that fails.', lambda: Body(b'abc', at_end=raising(OSError('late'))),
      lowhaio.HttpDataError, 'got OSError', OSError, b'abc'),
     ('The first error is told if the finally fails too.',
@@ -2581,11 +2577,9 @@ def few_polls(most=60):
         counted['polls'] += 1
         return select(timeout)
 
-    selector.select = counting_select
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selector, 'select', counting_select)
         yield counted
-    finally:
-        del selector.select
     assert counted['polls'] - counted['before'] < most
 
 
@@ -2651,40 +2645,33 @@ def answer_unasked(sock):
     sock.send(b'HTTP/1.1 408 Request Timeout\r\n\r\n')
 
 
-@pytest.mark.parametrize('count', [1, 2])
-@pytest.mark.parametrize('end', [shut_down, answer_unasked])
-@served(Holding, socks=True)
-async def test_idle_connection_is_probed_before_it_is_reused(request, server, end, count):
-    await asyncio.gather(*(get(request, server.url) for _ in range(count)))
-    assert server.connections == count
-    for _, writer in server.handler.streams:
-        with peer_socket(writer) as peer:
-            end(peer)
-    assert all(server.socks.open())         # the event loop has not seen it
-
-    assert await get(request, server.url) == (b'200', ((b'content-length', b'2'),), b'ok')
-    assert server.connections == count + 1
-    assert server.socks.open() == [False] * count + [True]
-
-
-@pytest.mark.parametrize('tls', [False, True])
+@table('does_loop_run, tls', [
+    ('noticed at once', True, False),
+    ('noticed at once, TLS', True, True),
+    ('probed before it is reused', False, False),
+])
 @pytest.mark.parametrize('end', [shut_down, answer_unasked])
 @in_loop
-async def test_server_that_ends_an_idle_connection_is_noticed_at_once(end, tls):
+async def test_idle_connections_that_the_server_ends_are_closed(does_loop_run, tls, end):
+    def are_open():
+        return [sock.fileno() != -1 for sock in used]
+
     holding, used = Holding(), []
     async with Server(holding, tls=tls_server() if tls else None) as server, \
             pool(get_ssl_context=tls_client, sock_post_message=used.append) as request:
-        await get(request, server.url)
-        writer = holding.streams[0][1]
-        if tls and end is answer_unasked:
-            writer.write(b'x')
-        else:
-            with peer_socket(writer) as peer:
-                end(peer)
-        assert used[0].fileno() != -1
-        await until(lambda: used[0].fileno() == -1)
-        assert (await get(request, server.url))[0] == b'200'
-        assert server.connections == 2
+        await asyncio.gather(get(request, server.url), get(request, server.url))
+        for _, writer in holding.streams:
+            if tls and end is answer_unasked:
+                writer.write(b'x')
+            else:
+                with peer_socket(writer) as peer:
+                    end(peer)
+        assert are_open() == [True, True]       # the event loop has not seen it
+        if does_loop_run:
+            await until(lambda: are_open() == [False, False])
+        assert await get(request, server.url) == (b'200', ((b'content-length', b'2'),), b'ok')
+        assert are_open() == [False, False, True]
+        assert server.connections == 3
 
 
 def ok_with(field, version=b'1.1'):
@@ -2848,25 +2835,17 @@ def spying(kind=socket.socket):
 @contextlib.contextmanager
 def noting_loop_calls(fd=None):
     """Yield the names of the loop's methods called for `fd`, if given, and for timers."""
-    def noting(name):
-        original = getattr(loop, name)
-
-        def call(first, *args, **kwargs):
-            if fd is None or name in timers or getattr(first, 'fileno', lambda: first)() == fd:
-                called.append(name)
-            return original(first, *args, **kwargs)
-
-        return call
+    def note_and_call(name, method, first, *args, **kwargs):
+        if fd is None or name in timers or getattr(first, 'fileno', lambda: first)() == fd:
+            called.append(name)
+        return method(first, *args, **kwargs)
 
     loop, called, timers = asyncio.get_running_loop(), [], ('call_at', 'call_later')
-    names = ('add_reader', 'remove_reader', 'add_writer', 'remove_writer', *timers)
-    for name in names:
-        setattr(loop, name, noting(name))
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ('add_reader', 'remove_reader', 'add_writer', 'remove_writer', *timers):
+            noting = functools.partial(note_and_call, name, getattr(loop, name))
+            patch.setattr(loop, name, noting)
         yield called
-    finally:
-        for name in names:
-            delattr(loop, name)
 
 
 @in_loop
@@ -3049,19 +3028,20 @@ async def test_call_in_another_loop_is_refused_while_that_of_the_pool_runs(what)
         await close()
 
 
-def test_close_in_another_thread_when_the_loop_has_ended():
+def test_pool_whose_loop_has_ended_is_closed_in_another_thread_but_makes_no_request_there():
     async def main():
         async with Server(answering(OK)) as server:
             request, close = lowhaio.Pool()
             await get(request, server.url)
-            return close
+            return request(b'GET', server.url), close()
 
     before = open_descriptors()
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        close = runner.run(main())
-    thread = threading.Thread(target=asyncio.run, args=[close()])
-    thread.start()
-    thread.join()
+        requesting, closing = runner.run(main())
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        with pytest.raises(RuntimeError, match=r'the event loop in which Pool\(\) was called'):
+            thread.submit(asyncio.run, requesting).result()
+        thread.submit(asyncio.run, closing).result()
     del runner
     gc.collect()
     assert open_descriptors() == before
