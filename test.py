@@ -2488,8 +2488,7 @@ class FaultyPeer:
     async def read_to(self, end=b'\r\n\r\n'):
         data = b''
         while end not in data:
-            more = await self.read()
-            if not more:
+            if not (more := await self.read()):
                 raise EOFError
             data += more
         return data
@@ -2513,7 +2512,7 @@ class FaultyPeer:
         while True:
             head = await self.read_to()
             if b'content-length: 4\r\n' in head and not head.endswith(b'body'):
-                await self.read_to(b'body'[-1:])
+                await self.read_to(b'y')
             await self.send(response)
 
     async def close(self):
@@ -2825,10 +2824,6 @@ def spying(kind=socket.socket):
             self.calls.append(('send', len(data)))
             return super().send(data)
 
-        def setsockopt(self, *args):
-            self.calls.append(('setsockopt', *args))
-            return super().setsockopt(*args)
-
     return Socks(Spying)
 
 
@@ -3109,14 +3104,12 @@ def test_pools_in_four_threads_with_a_loop_each():
     ('chunk size line', HEAD_OF_CHUNKS + b'1;' + b'x' * 200),
     ('trailer section', HEAD_OF_CHUNKS + b'0\r\nx: ' + b'x' * 200),
 ])
-@in_loop
-async def test_section_above_max_header_length_is_an_error(response):
-    socks = Socks()
-    async with Server(answering(response)) as server, \
-            pool(max_header_length=100, get_sock=socks) as request:
-        with failing(lowhaio.HttpHeaderTooLong, 'of at most 100 bytes; got more'):
-            await get(request, server.url)
-        assert socks.open() == [False]
+@served(None, socks=True, max_header_length=100)
+async def test_section_above_max_header_length_is_an_error(request, server, response):
+    server.handler = answering(response)
+    with failing(lowhaio.HttpHeaderTooLong, 'of at most 100 bytes; got more'):
+        await get(request, server.url)
+    assert server.socks.open() == [False]
 
 
 @table('hook, error, kind', [
@@ -3338,13 +3331,13 @@ async def test_resolver_logger_adapter_of_pool_or_request_is_used(where):
 
     extras, logged, hooks = [], [], {'pool': {}, 'request': {}}
     hooks[where]['get_resolver_logger_adapter'] = get_resolver_logger_adapter
-    async with Server(answering(OK)) as server, Dns({'a.test': ['127.0.0.1']}) as dns:
-        async with pool(get_dns_resolver=dns.get_resolver, **hooks['pool']) as request:
-            url = f'http://a.test:{server.port}/'
-            await get(request, url, **hooks['request'])
-        extra = {'lowhaio_method': 'GET', 'lowhaio_url': url}
-        assert extras == ([extra, {}, {}] if where == 'pool' else [extra])
-        assert extra in logged
+    async with Server(answering(OK)) as server, Dns({'a.test': ['127.0.0.1']}) as dns, \
+            pool(get_dns_resolver=dns.get_resolver, **hooks['pool']) as request:
+        url = f'http://a.test:{server.port}/'
+        await get(request, url, **hooks['request'])
+    extra = {'lowhaio_method': 'GET', 'lowhaio_url': url}
+    assert extras == ([extra, {}, {}] if where == 'pool' else [extra])
+    assert extra in logged
 
 
 # Request bodies: counted, closed in every case, and cut short by an answer.
