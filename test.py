@@ -2926,30 +2926,26 @@ async def test_warm_request_costs_one_send_one_recv_and_one_probe(body, lengths)
         assert loop_calls == []
 
 
-@pytest.fixture
-def raising_logger(caplog, monkeypatch):
-    """Return what has the logger raise, once, for a message with this text; return its list."""
-    def raise_for(text):
-        def raise_once(record):
-            if text in record.msg and not raised:
-                raised.append(text)
-                raise ValueError('no room')
-            return True
+def have_logger_raise_once(text, caplog, monkeypatch):
+    """Have the logger raise for the first message with this text. Return a list that gets it."""
+    def raise_once(record):
+        if text in record.msg and not raised:
+            raised.append(text)
+            raise ValueError('no room')
+        return True
 
-        raised = []
-        monkeypatch.setattr(logging.getLogger('lowhaio'), 'filter', raise_once)
-        return raised
-
+    raised = []
     caplog.set_level(logging.DEBUG, logger='lowhaio')
-    return raise_for
+    monkeypatch.setattr(logging.getLogger('lowhaio'), 'filter', raise_once)
+    return raised
 
 
 @pytest.mark.parametrize('message', [
     'Connecting', 'Connected', 'handshake done', 'Header sent', 'Reusing', 'Body received',
     'Kept alive', 'Closing'])
 @in_loop
-async def test_logger_that_raises_leaves_nothing_open(message, raising_logger):
-    raised, errors = raising_logger(message), []
+async def test_logger_that_raises_leaves_nothing_open(message, caplog, monkeypatch):
+    raised, errors = have_logger_raise_once(message, caplog, monkeypatch), []
     response = OK.replace(b'\r\n', b'\r\nconnection: close\r\n', message == 'Closing')
     before = open_descriptors()
     async with Server(answering(response), tls=tls_server()) as server, \
@@ -2968,8 +2964,8 @@ async def test_logger_that_raises_leaves_nothing_open(message, raising_logger):
 
 
 @served(Receiving, socks=True)
-async def test_logger_that_raises_as_an_upload_fails(request, server, raising_logger):
-    raising_logger('Closing %s: ')
+async def test_logger_that_raises_as_an_upload_fails(request, server, caplog, monkeypatch):
+    have_logger_raise_once('Closing %s: ', caplog, monkeypatch)
     body = Body(b'abc')
     with failing(lowhaio.HttpDataError, 'no room'):
         await put_body(request, server, body, 2)
@@ -2978,8 +2974,8 @@ async def test_logger_that_raises_as_an_upload_fails(request, server, raising_lo
 
 
 @in_loop
-async def test_logger_that_raises_as_a_pool_closes(raising_logger):
-    raising_logger('Closing %s: ')
+async def test_logger_that_raises_as_a_pool_closes(caplog, monkeypatch):
+    have_logger_raise_once('Closing %s: ', caplog, monkeypatch)
     socks = Socks()
     async with Server(answering(OK)) as server:
         request, close = lowhaio.Pool(get_sock=socks)
@@ -2990,16 +2986,15 @@ async def test_logger_that_raises_as_a_pool_closes(raising_logger):
         assert socks.open() == [False, False]
 
 
-def refusing(*_):
-    raise NotImplementedError('add_reader is not implemented yet')
-
-
-@pytest.mark.parametrize('add_reader', [asyncio.AbstractEventLoop.add_reader, refusing])
+@pytest.mark.parametrize('error', [NotImplementedError, TypeError])
 @in_loop
-async def test_pool_on_a_loop_that_cannot_watch_a_socket_is_refused(add_reader):
+async def test_pool_on_a_loop_that_cannot_watch_a_socket_is_refused(error):
     """As asyncio's proactor loop, and as PySide6.QtAsyncio, whose method just raises."""
-    running = asyncio.get_running_loop()
-    other = type('Proactor', (asyncio.SelectorEventLoop,), {'add_reader': add_reader})()
+    class Proactor(asyncio.SelectorEventLoop):
+        def add_reader(self, *_):
+            raise error
+
+    running, other = asyncio.get_running_loop(), Proactor()
     asyncio._set_running_loop(other)
     try:
         with pytest.raises(NotImplementedError, match=r'that can watch a socket.*got Proactor'):
