@@ -578,6 +578,13 @@ def test_sockets_do_not_block_and_do_not_delay(family):
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
+def test_cork_is_set_and_unset():
+    with lowhaio.get_nonblocking_sock() as sock:
+        for hook, corked in ((lowhaio.set_tcp_cork, 1), (lowhaio.unset_tcp_cork, 0)):
+            hook(sock)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK) == corked
+
+
 def within(seconds):
     return lowhaio.timeout(asyncio.get_running_loop(), seconds)
 
