@@ -423,6 +423,10 @@ def served(handler, tls=False, records=None, socks=False, **settings):
     return decorate
 
 
+async def wait_for_ever():
+    await asyncio.Event().wait()
+
+
 def table(names, rows):
     """Parametrize a test with rows that begin with a sentence, the id of the case."""
     return pytest.mark.parametrize(
@@ -612,16 +616,12 @@ def cancelled(times):
         task.uncancel()
 
 
-async def for_ever():
-    await asyncio.get_running_loop().create_future()
-
-
 @leaves_no_cancellation
 async def test_timeout_ends_a_block_that_takes_too_long():
     before = asyncio.get_running_loop().time()
     with pytest.raises(asyncio.TimeoutError, match=r'expected an end within 0\.02 s; got none'):
         with within(0.02):
-            await for_ever()
+            await wait_for_ever()
     assert asyncio.get_running_loop().time() - before > 0.015
 
 
@@ -673,7 +673,7 @@ async def test_timeout_lets_exceptions_of_the_block_pass(error):
 async def test_timeout_lets_exceptions_pass_that_its_end_provokes():
     with pytest.raises(ValueError, match='mine'), within(0.01):
         try:
-            await for_ever()
+            await wait_for_ever()
         finally:
             raise ValueError('mine')
 
@@ -691,7 +691,7 @@ async def test_timeout_ends_also_a_block_that_has_swallowed_a_cancellation_from_
 async def test_timeout_is_no_error_if_the_block_swallows_its_end():
     with within(0.01) as reset:
         with contextlib.suppress(asyncio.CancelledError):
-            await for_ever()
+            await wait_for_ever()
         reset()
         await asyncio.sleep(0.02)           # it is ended only once
 
@@ -704,20 +704,20 @@ async def test_timeout_leaves_a_cancellation_from_outside_as_it_is(seconds):
     with cancelled(1):
         loop.call_soon(task.cancel)
         with within(seconds):
-            await for_ever()
+            await wait_for_ever()
 
     for times in (1, 2):
         with cancelled(times), within(seconds):
             for _ in range(times):
                 loop.call_later(0, task.cancel)
-            await for_ever()
+            await wait_for_ever()
 
 
 @leaves_no_cancellation
 async def test_timeout_is_of_the_task_that_enters_it():
     async def enter():
         with pytest.raises(asyncio.TimeoutError), block:
-            await for_ever()
+            await wait_for_ever()
 
     block = within(0.01)
     await asyncio.create_task(enter())
@@ -754,7 +754,7 @@ async def test_timeout_counts_from_the_cancellations_that_were_there():
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.sleep(0)
     with pytest.raises(asyncio.TimeoutError), within(0.01):
-        await for_ever()
+        await wait_for_ever()
     assert task.cancelling() == 1
     task.uncancel()
 
@@ -779,7 +779,7 @@ async def timeout(seconds):
 async def test_timeout_that_is_over_first_ends_the_block(outer, limit, inner, inner_limit, text):
     with pytest.raises(asyncio.TimeoutError, match=text):
         async with outer(limit), inner(inner_limit):
-            await for_ever()
+            await wait_for_ever()
 
 
 # Request on the wire.
@@ -2376,10 +2376,6 @@ class Chunks:
         return self.chunks.pop(0)
 
 
-async def wait_for_ever():
-    await asyncio.Event().wait()
-
-
 class Receiving:
     """A handler that keeps every byte that comes, and answers if it has an answer."""
 
@@ -3706,7 +3702,7 @@ async def test_early_answer_does_not_cut_short_what_a_cancelled_body_does_at_its
         try:
             yield b'x'
             task.cancel('mine')
-            await for_ever()
+            await wait_for_ever()
         finally:
             await asyncio.sleep(0.1)            # the answer comes
             is_clean.set()
@@ -3723,7 +3719,7 @@ async def test_early_answer_does_not_cut_short_what_a_cancelled_body_does_at_its
 async def test_hook_that_does_not_end_with_the_sending_does_not_hide_the_answer(error):
     async def send_body(*_):
         with contextlib.suppress(asyncio.CancelledError):
-            await for_ever()
+            await wait_for_ever()
         await asyncio.sleep(0.001)
         if error:
             raise error
