@@ -4977,23 +4977,14 @@ async def test_peer_fails(stage, fault, kwargs, expected, tls, is_warm):
         assert server.connections == 2
 
 
-@pytest.mark.parametrize('cause', [ConnectionRefusedError, TimeoutError])
+@pytest.mark.parametrize(('way', 'cause'), [('refuse', ConnectionRefusedError),
+                                            ('are silent', TimeoutError)])
 @pytest.mark.parametrize('scheme', ['http', 'https'])
 @in_loop
-async def test_peer_fails_at_connect(cause, scheme):
-    """It refuses, or its backlog is full and it never accepts."""
-    with socket.create_server(('127.0.0.1', 0), backlog=0) as server, \
-            contextlib.ExitStack() as filling:
-        port = server.getsockname()[1]
-        for _ in range(3):
-            filling.enter_context(lowhaio.get_nonblocking_sock()).connect_ex(('127.0.0.1', port))
-        if cause is ConnectionRefusedError:
-            server.close()
-
-        with few_polls():
-            async with pool(get_ssl_context=tls_client, connect_timeout=0.05) as request:
-                with failing(lowhaio.HttpConnectionError, f'port {port}', cause):
-                    await request(b'GET', f'{scheme}://127.0.0.1:{port}/')
+async def test_peer_fails_at_connect(way, cause, scheme):
+    async with addresses_that(way, connect_timeout=0.05) as (request, port, _):
+        with few_polls(), failing(lowhaio.HttpConnectionError, f'port {port}', cause):
+            await request(b'GET', f'{scheme}://a.test:{port}/')
 
 
 @pytest.mark.parametrize('tls', [False, True])
@@ -5044,8 +5035,9 @@ async def test_slow_reader_is_not_timed_out(kwargs, tls):
 
 
 @pytest.mark.parametrize('tls', [False, True])
-@in_loop
-async def test_answer_before_the_end_of_the_body_is_not_that_of_the_next_request(tls):
+@served(None)
+async def test_answer_before_the_end_of_the_body_is_not_that_of_the_next_request(
+        request, server, tls):
     async def handler(reader, writer):
         for number in (b'1', b'2', b'3'):
             head = await reader.readuntil(b'\r\n\r\n')
@@ -5059,14 +5051,12 @@ async def test_answer_before_the_end_of_the_body_is_not_that_of_the_next_request
         await asyncio.sleep(0.02)
         yield b'y'
 
-    is_answered = asyncio.Event()
+    server.handler, is_answered = handler, asyncio.Event()
     post = {'method': b'POST', 'headers': [(b'content-length', b'4')], 'body': body}
-    async with Server(handler, tls=tls_server() if tls else None) as server, \
-            pool(get_ssl_context=tls_client) as request:
-        for number, kwargs in ((b'1', post), (b'2', post), (b'3', {})):
-            assert (await get(request, server.url, **kwargs))[2] == number
-            is_answered.clear()
-        assert server.connections == 1
+    for number, kwargs in ((b'1', post), (b'2', post), (b'3', {})):
+        assert (await get(request, server.url, **kwargs))[2] == number
+        is_answered.clear()
+    assert server.connections == 1
 
 
 @pytest.mark.parametrize('fault', ['refuse', 'reset', 'cut off', 'malformed', 'time-out'])
@@ -5196,24 +5186,49 @@ async def test_every_error_of_a_response_names_host_and_port(request, server):
             await get(request, f'http://a.test:{server.port}/')
 
 
-@pytest.mark.parametrize(('handler', 'text', 'cause'), [
-    (answering(b'', then='close'),
-     'expected a response; got the end of the stream before a byte', None),
-    (answering(b'HTTP/1.1 200', then='close'),
-     "expected a response; got the end of the stream after b'HTTP/1.1 200'", None),
-    (answering(b'HTTP/1.1 100 Continue\r\n\r\n', then='close'),
-     'expected a response; got the end of the stream before a final one', None),
-    (answering_the_head(then=reset), 'ConnectionResetError', ConnectionResetError),
-], ids=['closed without an answer', 'closed within it', 'closed after an interim response',
-        'reset without an answer'])
+@table(('handler', 'text', 'cause'), [
+    ('closed without an answer', answering(b'', then='close'), 'end of the stream before a byte$',
+     None),
+    ('closed within it', answering(b'HTTP/1.1 200', then='close'),
+     "end of the stream after b'HTTP/1.1 200'$", None),
+    ('closed after an interim response',
+     answering(b'HTTP/1.1 100 Continue\r\n\r\n', then='close'),
+     'end of the stream before a final one$', None),
+    ('reset without an answer', answering_the_head(then=reset), 'ConnectionResetError',
+     ConnectionResetError),
+])
 @in_loop
 async def test_peer_that_ends_the_connection_without_a_whole_answer(handler, text, cause):
+    what = 'the request to go on; got ' if cause else 'a response; got the '
     async with Server(handler) as server, pool() as request:
-        with failing(lowhaio.HttpConnectionClosedError, text, cause):
+        with failing(lowhaio.HttpConnectionClosedError, what + text, cause):
             await request(b'GET', server.url)
 
 
 # Addresses: which of them a request may use.
+
+@contextlib.asynccontextmanager
+async def addresses_that(*ways, kind=socket.socket, **settings):
+    """Yield (request, port, socks) of a pool for which each name has an address of each way.
+
+    They are 127.0.0.1 and so on, of which some 'answer', some 'refuse' and some 'are silent':
+    connections to these stay half open, since their backlog is full.
+    """
+    hosts, socks = [f'127.0.0.{number + 1}' for number in range(len(ways))], Socks(kind)
+    resolver = Resolver([Address(host, math.inf) for host in hosts])
+    hooks = {'get_dns_resolver': resolver, 'get_sock': socks, 'get_ssl_context': tls_client}
+    async with contextlib.AsyncExitStack() as stack:
+        port = stack.enter_context(reserved(*hosts))
+        for host, way in zip(hosts, ways, strict=True):
+            if way == 'answer':
+                await stack.enter_async_context(Server(answering(OK), host=host, port=port))
+            elif way == 'are silent':
+                stack.enter_context(bound(host, port)).listen(0)
+                for _ in range(3):
+                    filling = stack.enter_context(lowhaio.get_nonblocking_sock())
+                    filling.connect_ex((host, port))
+        yield await stack.enter_async_context(pool(**hooks | settings)), port, socks
+
 
 @in_loop
 async def test_changed_record_takes_a_new_connection_and_closes_the_old_one(monkeypatch):
@@ -5289,76 +5304,58 @@ async def test_literal_address_skips_dns_and_ipv6_gets_its_family(host):
         assert socks.families == [socket.AF_INET6 if ':' in host else socket.AF_INET]
 
 
+@pytest.mark.parametrize(('ways', 'is_open'), [
+    (('refuse', 'answer'), [False, True]), (('answer', 'refuse'), [True])])
 @in_loop
-async def test_next_record_is_tried_when_the_first_one_refuses():
-    socks = Socks()
-    records = {'a.test': ['127.0.0.3', '127.0.0.2'], 'b.test': ['127.0.0.2', '127.0.0.3']}
-    async with Server(answering(OK), host='127.0.0.2') as server, Dns(records) as dns, \
-            pool(get_dns_resolver=dns.get_resolver, get_sock=socks) as request:
-        for name, is_open in (('a.test', [False, True]), ('b.test', [False, True, True])):
-            assert (await get(request, f'http://{name}:{server.port}/'))[2] == b'ok'
-            assert socks.open() == is_open
+async def test_next_address_is_tried_when_the_first_one_refuses_and_not_else(ways, is_open):
+    async with addresses_that(*ways) as (request, port, socks):
+        assert (await get(request, f'http://a.test:{port}/'))[2] == b'ok'
+        assert socks.open() == is_open
 
 
 @in_loop
-async def test_refusing_addresses_are_named_and_the_body_is_not_started():
-    socks, body, hosts = Socks(), Body(b'x'), ['127.0.0.1', '127.0.0.2']
-    with reserved(*hosts) as port:
-        async with pool(get_dns_resolver=Resolver(hosts), get_sock=socks) as request:
-            for name, count, text in (
-                    ('127.0.0.1', 1, 'Refused'),
-                    ('a.test', 3, f'^a.test:{port}: expected a connection; got '
-                                  f'127.0.0.1 port {port}: ConnectionRefusedError.*, '
-                                  f'127.0.0.2 port {port}: ConnectionRefusedError')):
-                with failing(lowhaio.HttpConnectionError, text, ConnectionRefusedError):
-                    await request(b'PUT', f'http://{name}:{port}/', body=body)
-                assert socks.open() == [False] * count
-            assert body.calls == 0
+async def test_refusing_addresses_are_named_once_and_the_body_is_not_started():
+    body, hosts = Body(b'x'), Resolver(['127.0.0.1', '127.0.0.2', '127.0.0.1'])
+    async with addresses_that(
+            'refuse', 'refuse', get_dns_resolver=hosts) as (request, port, socks):
+        for name, count, text in (
+                ('127.0.0.1', 1, 'Refused'),
+                ('a.test', 3, f'^a.test:{port}: expected a connection; got '
+                              f'127.0.0.1 port {port}: ConnectionRefusedError[^,]*, [^,]*, '
+                              f'127.0.0.2 port {port}: ConnectionRefusedError[^,]*, [^,]*$')):
+            with failing(lowhaio.HttpConnectionError, text, ConnectionRefusedError):
+                await request(b'PUT', f'http://{name}:{port}/', body=body)
+            assert socks.open() == [False] * count
+        assert body.calls == 0
 
 
-@contextlib.contextmanager
-def never_answering(*hosts, port):
-    """Let connections to this port stay half open, since their backlog is full."""
-    with contextlib.ExitStack() as stack:
-        for host in hosts:
-            listener = stack.enter_context(bound(host, port))
-            listener.listen(0)
-            for _ in range(3):
-                sock = stack.enter_context(socket.socket())
-                sock.setblocking(False)
-                sock.connect_ex((host, port))
-        yield
-
-
-@pytest.mark.parametrize(('settings', 'seconds'), [({}, 30), ({'connect_timeout': 4}, 4)])
+@pytest.mark.parametrize(('settings', 'seconds'), [
+    ({}, 30), ({'connect_timeout': 4}, 4), ({'connect_timeout': 8, 'socket_timeout': 1}, 8)])
 @in_loop
 async def test_addresses_are_tried_side_by_side_until_connect_timeout(settings, seconds):
-    socks, hosts = Socks(), ['127.0.0.1', '127.0.0.2', '127.0.0.3']
-    with reserved(*hosts) as port, never_answering(*hosts, port=port):
-        async with pool(get_dns_resolver=Resolver(hosts), get_sock=socks, **settings) as request:
-            with Clock(asyncio.get_running_loop()) as clock:
-                task = asyncio.create_task(request(b'GET', f'http://a.test:{port}/'))
-                for count, wait in ((1, 0.25), (2, 0.25), (3, seconds - 0.5)):
-                    await until(lambda: len(socks) == count and clock.left())   # noqa: B023
-                    timer, = clock.left()
-                    assert timer.when() - clock.now == pytest.approx(wait)
-                    assert socks.open() == [True] * count
-                    await clock.forward(wait)
-                with failing(lowhaio.HttpConnectionError, 'got 127.0.0.1 port .*TimeoutError.*, '
-                             '127.0.0.2 port .*TimeoutError', asyncio.TimeoutError):
-                    await task
-                assert clock.left() == []
-            assert socks.open() == [False] * 3
-
-
-def no_socket(*_):
-    raise RuntimeError('no socket') from OSError(24, 'too many')
+    async with addresses_that(*['are silent'] * 3, **settings) as (request, port, socks):
+        with Clock(asyncio.get_running_loop()) as clock:
+            task = asyncio.create_task(request(b'GET', f'http://a.test:{port}/'))
+            for count, wait in ((1, 0.25), (2, 0.25), (3, seconds - 0.5)):
+                await until(lambda: len(socks) == count and clock.left())   # noqa: B023
+                timer, = clock.left()
+                assert timer.when() - clock.now == pytest.approx(wait)
+                assert socks.open() == [True] * count
+                await clock.forward(wait)
+            with failing(lowhaio.HttpConnectionError, 'got 127.0.0.1 port .*TimeoutError.*, '
+                         '127.0.0.2 port .*TimeoutError', asyncio.TimeoutError):
+                await task
+            assert clock.left() == []
+        assert socks.open() == [False] * 3
 
 
 @in_loop
 async def test_reason_of_an_address_is_told_with_its_innermost_cause():
+    def get_sock():
+        raise RuntimeError('no socket') from OSError(24, 'too many')
+
     text = r"port 80: RuntimeError\('no socket'\), because of OSError\(24, 'too many'\)$"
-    async with pool(get_sock=no_socket) as request:
+    async with pool(get_sock=get_sock) as request:
         with failing(lowhaio.HttpConnectionError, text, RuntimeError):
             await request(b'GET', 'http://127.0.0.1/')
 
@@ -5368,18 +5365,10 @@ async def test_loop_that_cannot_wait_for_a_connection_is_told(monkeypatch):
     def fail(*_):
         raise OSError(28, 'no watch')
 
-    with reserved('127.0.0.1') as port, never_answering('127.0.0.1', port=port):
+    async with addresses_that('are silent') as (request, port, _):
         monkeypatch.setattr(asyncio.get_running_loop(), 'add_writer', fail)
-        async with pool() as request:
-            with failing(lowhaio.HttpConnectionError, r"got OSError\(28, 'no watch'\)$", OSError):
-                await request(b'GET', f'http://127.0.0.1:{port}/')
-
-
-@served(answering(OK), get_sock=socket.socket)
-async def test_socket_that_blocks_is_made_one_that_does_not(request, server):
-    for _ in range(2):
-        assert (await get(request, server.url))[2] == b'ok'
-    assert server.connections == 1
+        with failing(lowhaio.HttpConnectionError, r"got OSError\(28, 'no watch'\)$", OSError):
+            await request(b'GET', f'http://127.0.0.1:{port}/')
 
 
 @in_loop
@@ -5427,19 +5416,6 @@ async def test_cause_is_the_last_failure_and_the_text_names_what_was_not_tried_t
 
 
 @in_loop
-async def test_second_address_has_the_time_that_the_first_has_left():
-    """It has nothing to do with socket_timeout."""
-    hosts, times = ['127.0.0.1', '127.0.0.2'], {'connect_timeout': 8, 'socket_timeout': 1}
-    with reserved(*hosts) as port, never_answering('127.0.0.2', port=port):
-        async with pool(get_dns_resolver=Resolver(hosts), **times) as request:
-            with Clock(asyncio.get_running_loop()) as clock:
-                task = asyncio.create_task(request(b'GET', f'http://a.test:{port}/'))
-                await until(lambda: 8 in [timer.when() - clock.now for timer in clock.left()])
-                await cancel(task)
-                assert clock.left() == []
-
-
-@in_loop
 async def test_connection_that_is_there_wins_over_the_timer():
     class Late(socket.socket):
         def connect(self, address):
@@ -5454,36 +5430,6 @@ async def test_connection_that_is_there_wins_over_the_timer():
             await asyncio.sleep(0)
             await clock.forward(30)
             assert (await task)[2] == b'ok'
-
-
-@in_loop
-async def test_address_that_answers_is_reached_although_the_first_never_does():
-    hosts = ['127.0.0.1', '127.0.0.2']
-    with reserved(*hosts) as port, never_answering('127.0.0.1', port=port):
-        async with Server(answering(OK), host='127.0.0.2', port=port), \
-                pool(get_dns_resolver=Resolver(hosts), connect_timeout=0.4) as request:
-            assert (await get(request, f'http://a.test:{port}/'))[2] == b'ok'
-
-
-@in_loop
-async def test_cancelled_while_connecting_leaves_nothing():
-    socks = Socks()
-    with reserved('127.0.0.1') as port, never_answering('127.0.0.1', port=port):
-        async with pool(get_sock=socks) as request:
-            task = asyncio.create_task(request(b'GET', f'http://127.0.0.1:{port}/'))
-            await until(lambda: socks)
-            await cancel(task)
-            assert socks.open() == [False]
-
-
-@in_loop
-async def test_socket_that_cannot_be_made_is_a_connection_error():
-    def get_sock():
-        raise OSError(24, 'Too many open files')
-
-    async with pool(get_sock=get_sock) as request:
-        with failing(lowhaio.HttpConnectionError, '127.0.0.1.*Too many open files', OSError):
-            await request(b'GET', 'http://127.0.0.1:1/')
 
 
 @pytest.mark.parametrize(('record', 'cause', 'text'), [
@@ -5506,8 +5452,10 @@ async def test_name_that_is_not_resolved_is_a_dns_error(record, cause, text):
 class ConnectedAtOnce(socket.socket):
     def connect(self, address):
         self.setblocking(True)
-        super().connect(address)
-        self.setblocking(False)
+        try:
+            super().connect(address)
+        finally:
+            self.setblocking(False)
 
 
 class ConnectedByItsError(socket.socket):
@@ -5516,29 +5464,29 @@ class ConnectedByItsError(socket.socket):
         raise OSError(errno.EISCONN, 'Transport endpoint is already connected')
 
 
-@pytest.mark.parametrize('kind', [ConnectedAtOnce, ConnectedByItsError])
+@table(['get_sock'], [('it blocks', socket.socket), ('connected at once', Socks(ConnectedAtOnce)),
+                      ('connected by its error', Socks(ConnectedByItsError))])
 @in_loop
-async def test_connect_that_does_not_have_to_wait_is_understood(kind):
-    async with Server(answering(OK)) as server, pool(get_sock=Socks(kind)) as request:
-        assert (await get(request, server.url))[2] == b'ok'
+async def test_socket_that_does_not_have_to_wait_or_that_blocks_is_understood(get_sock):
+    async with Server(answering(OK)) as server, pool(get_sock=get_sock) as request:
+        for _ in range(2):
+            assert (await get(request, server.url))[2] == b'ok'
+        assert server.connections == 1
 
 
 @in_loop
 async def test_dead_address_costs_a_quarter_of_a_second_once():
-    loop, socks, seconds = asyncio.get_running_loop(), Socks(), []
-    hosts = [Address(host, math.inf) for host in ('127.0.0.1', '127.0.0.2')]
-    with reserved(*hosts) as port, never_answering('127.0.0.1', port=port):
-        async with Server(answering(OK), host='127.0.0.2', port=port), \
-                pool(get_dns_resolver=Resolver(hosts), get_sock=socks,
-                     keep_alive_timeout=0) as request:
-            for _ in range(3):
-                start = loop.time()
-                assert (await get(request, f'http://a.test:{port}/'))[2] == b'ok'
-                seconds.append(loop.time() - start)
-            assert 0.2 < seconds[0] < 2
-            assert max(seconds[1:]) < 0.2
-            # The dead one is not asked again while it is the last
-            assert socks.open() == [False] * 4
+    loop, seconds = asyncio.get_running_loop(), []
+    async with addresses_that(
+            'are silent', 'answer', keep_alive_timeout=0) as (request, port, socks):
+        for _ in range(3):
+            start = loop.time()
+            assert (await get(request, f'http://a.test:{port}/'))[2] == b'ok'
+            seconds.append(loop.time() - start)
+        assert 0.2 < seconds[0] < 2
+        assert max(seconds[1:]) < 0.2
+        # The dead one is not asked again while it is the last
+        assert socks.open() == [False] * 4
 
 
 @in_loop
@@ -5550,38 +5498,21 @@ async def test_slow_address_is_waited_for_side_by_side():
                 raise BlockingIOError(errno.EINPROGRESS, 'in progress')
             super().connect(address)
 
-    start, socks = asyncio.get_running_loop().time(), Socks(Late)
-    hosts = ['127.0.0.1', '127.0.0.2']
-    with reserved(*hosts) as port, never_answering('127.0.0.2', port=port):
-        async with Server(answering(OK), port=port), \
-                pool(get_dns_resolver=Resolver(hosts), get_sock=socks) as request:
-            assert (await get(request, f'http://a.test:{port}/'))[2] == b'ok'
-            assert socks.open() == [True, False]
+    async with addresses_that('answer', 'are silent', kind=Late) as (request, port, socks):
+        start = asyncio.get_running_loop().time()
+        assert (await get(request, f'http://a.test:{port}/'))[2] == b'ok'
+        assert socks.open() == [True, False]
 
 
-@pytest.mark.parametrize('seconds', [0, 0.1, 0.35])
+@pytest.mark.parametrize(('seconds', 'count'), [(0, 1), (0.1, 1), (0.35, 2)])
 @in_loop
-async def test_connecting_side_by_side_is_cancelled(seconds):
-    hosts, socks = ['127.0.0.1', '127.0.0.2'], Socks()
-    with reserved(*hosts) as port, never_answering(*hosts, port=port):
-        async with pool(get_dns_resolver=Resolver(hosts), get_sock=socks) as request:
-            task = asyncio.create_task(request(b'GET', f'http://a.test:{port}/'))
-            await asyncio.sleep(seconds)
-            await cancel(task)
-            assert not any(socks.open())
-            assert timers_of_lowhaio() == []
-
-
-@in_loop
-async def test_address_that_comes_twice_is_tried_once():
-    socks = Socks()
-    with reserved('127.0.0.1') as port, never_answering('127.0.0.1', port=port):
-        async with pool(get_dns_resolver=Resolver(['127.0.0.1'] * 2), get_sock=socks,
-                        connect_timeout=0.4) as request:
-            with failing(lowhaio.HttpConnectionError, r"got 127.0.0.1 port \d+: Timeout[^,]*$",
-                         TimeoutError):
-                await request(b'GET', f'http://a.test:{port}/')
-    assert socks.open() == [False]
+async def test_connecting_side_by_side_is_cancelled(seconds, count):
+    async with addresses_that('are silent', 'are silent') as (request, port, socks):
+        task = asyncio.create_task(request(b'GET', f'http://a.test:{port}/'))
+        await asyncio.sleep(seconds)
+        await cancel(task)
+        assert socks.open() == [False] * count
+        assert timers_of_lowhaio() == []
 
 
 @in_loop
@@ -5608,18 +5539,18 @@ async def test_a_unix_socket_without_room_fails_at_once_and_does_not_spin(tmp_pa
         return sock
 
     attempts = []
-    with socket.socket(socket.AF_UNIX) as listener, contextlib.chdir(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listener, contextlib.chdir(tmp_path), \
+            get_sock() as first, get_sock() as second:
         listener.bind('full.sock')
         listener.listen(0)
-        with get_sock() as first, get_sock() as second:
-            first.connect(None)
-            with pytest.raises(BlockingIOError):
-                second.connect(None)
-            attempts.clear()
-            async with pool(get_sock=get_sock, connect_timeout=5) as request:
-                with failing(lowhaio.HttpConnectionError, 'to have room; got EAGAIN',
-                             ConnectionError):
-                    await get(request, 'http://127.0.0.1/')
+        first.connect(None)
+        with pytest.raises(BlockingIOError):
+            second.connect(None)
+        attempts.clear()
+        async with pool(get_sock=get_sock, connect_timeout=5) as request:
+            with failing(lowhaio.HttpConnectionError, 'to have room; got EAGAIN',
+                         ConnectionError):
+                await get(request, 'http://127.0.0.1/')
     assert len(attempts) == 1
 
 
