@@ -1189,16 +1189,8 @@ def malformed(text):
     return lowhaio.HttpDataError, text
 
 
-def cut_off(text):
-    return lowhaio.HttpConnectionClosedError, text
-
-
-def too_long(section, limit):
-    return lowhaio.HttpHeaderTooLong, f'expected a {section} of at most {limit} bytes; got more'
-
-
-def interim_too_long(limit):
-    text = f'all interim responses of at most {limit} bytes; got more: max_header_length sets'
+def too_long(what, limit):
+    text = f'expected {what} of at most {limit} bytes; got more: max_header_length sets the limit'
     return lowhaio.HttpHeaderTooLong, text
 
 
@@ -1216,14 +1208,14 @@ def chunked(content, *lines):
 
 def row(sentence, raw, expected, method=b'GET', limit=16384):
     """Return a row of RESPONSES. What is expected of a 200 may be its content alone."""
-    gives = Gives(b'200', expected) if isinstance(expected, bytes) else expected
-    return sentence, method, raw, gives, limit
+    expected = Gives(b'200', expected) if isinstance(expected, bytes) else expected
+    return sentence, method, raw, expected, limit
 
 
 STATUS_1_0 = b'HTTP/1.0 200 OK'
 LENGTH_0, LENGTH_2 = b'content-length: 0', b'content-length: 2'
 CHUNKED_LINE, IDENTITY_LINE = b'transfer-encoding: chunked', b'transfer-encoding: identity'
-KEEP_ALIVE_LINE = b'connection: keep-alive'
+KEEP_ALIVE_LINE, HINT_OF_5 = b'connection: keep-alive', b'keep-alive: timeout=5'
 CONTINUE = b'HTTP/1.1 100 Continue\r\n\r\n'
 EVERY_BYTE = bytes(range(256))
 CHUNKED_HEAD = chunked(b'')
@@ -1237,8 +1229,8 @@ NOT_THAT_CODING = malformed(
     'expected transfer-encoding chunked, without content-length, in HTTP/1.1; got')
 NOT_A_CHUNK_SIZE = malformed('expected a chunk size; got')
 NOT_CRLF = malformed('expected CRLF after a chunk; got')
-LONG_HEAD = too_long('header section', 100)
-LONG_SIZE = too_long('chunk-size line', 100)
+LONG_HEAD = too_long('a header section', 100)
+LONG_SIZE = too_long('a chunk-size line', 100)
 
 RESPONSES = [
     # Status lines, RFC 9112 4.
@@ -1251,13 +1243,13 @@ RESPONSES = [
           ('the space before a missing reason phrase may be missing', b'200'),
           ('a code may be any three digits', b'999 x'), ('a code may be below 100', b'099 x'))],
     *[row(f'a status line must not be {line!r}', reply(LENGTH_0, status=line), NOT_A_STATUS_LINE)
-      for line in (b'', b'HTTP/2 200 OK', b'HTTP/0.9 200 OK', b'HTTP/1.10 200 OK',
-                   b'HTTP/01.1 200 OK', b'http/1.1 200 OK', b'HTTPS/1.1 200 OK',
-                   b' HTTP/1.1 200 OK', b'HTTP/1.1', b'HTTP/1.1 ', b'HTTP/1.1 20 OK',
-                   b'HTTP/1.1 2000 OK', b'HTTP/1.1 2xx OK', b'HTTP/1.1 -20 OK',
-                   b'HTTP/1.1  200 OK', b'HTTP/1.1\t200 OK', b'HTTP/1.1 200\tOK',
-                   b'HTTP/1.1 200OK', b'200 OK', b'ICY 200 OK', b'SSH-2.0-OpenSSH_9.2',
-                   b'\x15\x03\x03\x02', b'HTTP/1.1 \xb2\xb2\xb2 OK')],
+      for line in (
+          b'', b'HTTP/2 200 OK', b'HTTP/0.9 200 OK', b'HTTP/1.10 200 OK', b'HTTP/01.1 200 OK',
+          b'http/1.1 200 OK', b'HTTPS/1.1 200 OK', b' HTTP/1.1 200 OK', b'HTTP/1.1', b'HTTP/1.1 ',
+          b'HTTP/1.1 20 OK', b'HTTP/1.1 2000 OK', b'HTTP/1.1 2xx OK', b'HTTP/1.1 -20 OK',
+          b'HTTP/1.1  200 OK', b'HTTP/1.1\t200 OK', b'HTTP/1.1 200\tOK', b'HTTP/1.1 200OK',
+          b'HTTP/1.1 \xb2\xb2\xb2 OK', b'200 OK', b'ICY 200 OK', b'SSH-2.0-OpenSSH_9.2',
+          b'\x15\x03\x03\x02')],
     row('D9: HTTP/1.2 is refused', reply(status=b'HTTP/1.2 200 OK'), NOT_A_STATUS_LINE),
     row('what is no status line is found before its end', b'SSH-2.0', NOT_A_STATUS_LINE),
     row('an empty line is found before its end, and is not said to be TLS', b'\r\n',
@@ -1272,7 +1264,7 @@ RESPONSES = [
         ('an interim response has no content, even if it says so', reply_of(b'102', LENGTH_2)),
         ('hundreds of interim responses are skipped', CONTINUE * 600))],
     row('D7: interim responses above the limit in all are refused', CONTINUE * 5 + OK,
-        interim_too_long(100), limit=100),
+        too_long('all interim responses', 100), limit=100),
     row('an interim response must be well-formed', reply_of(b'100', b'a') + OK, NOT_A_FIELD_LINE),
     row('what follows an interim response must be one', CONTINUE + b'ok', NOT_A_STATUS_LINE),
     *[row(sentence, reply_of(b'101', *lines, content=b'\0\xff'), until_close(b'101', b'\0\xff'))
@@ -1286,7 +1278,7 @@ RESPONSES = [
     # Field lines, RFC 9112 5.
     *[row(sentence, reply(*lines), Gives(b'200', b'', headers=tuple(headers)), b'HEAD')
       for sentence, lines, *headers in (
-          ('there may be no fields', []),
+          ('there may be no fields, thus neither length nor coding', []),
           ('names are put into lower case, and repeated fields kept in order',
            [b'Set-Cookie: a', b'B: c', b'SET-COOKIE: b', b'set-cookie: a'],
            (b'set-cookie', b'a'), (b'b', b'c'), (b'set-cookie', b'b'), (b'set-cookie', b'a')),
@@ -1341,11 +1333,8 @@ RESPONSES = [
     # Content-length, RFC 9110 8.6 and RFC 9112 6.3 rules 5 and 6.
     row('content of length 0 is none', reply(LENGTH_0), b''),
     row('content may be any bytes', reply(b'content-length: 256', content=EVERY_BYTE), EVERY_BYTE),
-    row('bytes beyond the length are no content', reply(LENGTH_2, content=b'okHTTP/1.1 '),
-        Gives(b'200', b'ok', leftover=b'HTTP/1.1 ')),
     *[row(sentence, reply(*lines, content=b'ok'), b'ok') for sentence, *lines in (
         ('a length may have zeros before it', b'content-length: 0002'),
-        ('a length may have many zeros before it', b'content-length: %0300d' % 2),
         ('a length may have more zeros than int takes digits', b'content-length: %05000d' % 2),
         ('spaces around a length are dropped', b'content-length:\t 2 \t'),
         ('the same length in two fields counts as one', LENGTH_2, b'a: b', b'Content-Length: 2'),
@@ -1354,7 +1343,7 @@ RESPONSES = [
         ('D5: identity counts as none, before a length', IDENTITY_LINE, LENGTH_2))],
     row('lengths in a list may have spaces around them', reply(b'content-length: 0\t, 0 ,0'), b''),
     row('a length may have 18 digits', reply(b'content-length: ' + b'9' * 18),
-        cut_off('^expected 9{18} more bytes of content; got the end')),
+        (lowhaio.HttpConnectionClosedError, '^expected 9{18} more bytes of content; got the end')),
     *[row(sentence, reply(LENGTH_2, line, content=b'okk'), NOT_A_LENGTH) for sentence, line in (
         ('lengths in two fields must not differ', b'content-length: 3'),
         ('a bad length must not follow a good one', b'content-length: x'))],
@@ -1390,10 +1379,8 @@ RESPONSES = [
                     b'chunked\x0c', b'\xa0chunked', b'chun ked', b'cow')],
 
     # Responses without content, RFC 9112 6.3 rule 1.
-    *[row(f'a response to HEAD has no content{whatever}', reply(*lines), b'', b'HEAD')
-      for whatever, *lines in (
-          (', whatever its length says', b'content-length: 5'),
-          (', whatever its coding says', CHUNKED_LINE), (' without either',))],
+    row('HEAD has no content, whatever its length', reply(b'content-length: 5'), b'', b'HEAD'),
+    row('HEAD has no content, whatever its coding', reply(CHUNKED_LINE), b'', b'HEAD'),
     *[row(sentence, reply_of(code, *lines), Gives(code, b'', kept))
       for sentence, code, kept, *lines in (
           ('a 304 has no content, whatever its length says', b'304', 15, b'content-length: 5'),
@@ -1407,15 +1394,16 @@ RESPONSES = [
     row('D3: a 204 with a length has that content', reply_of(b'204', LENGTH_2, content=b'ok'),
         Gives(b'204', b'ok')),
     row('a 204 must not have a bad length', reply_of(b'204', b'content-length: x'), NOT_A_LENGTH),
-    row('a 204 must not have both', reply_of(b'204', LENGTH_2, CHUNKED_LINE), NOT_THAT_CODING),
+    row('a 204 must not have a length and chunked', reply_of(b'204', LENGTH_2, CHUNKED_LINE),
+        NOT_THAT_CODING),
 
     # Until close, RFC 9112 6.3 rule 8.
     row('without length and coding, content ends with the stream', reply(content=b'ok\r\n'),
         until_close(b'200', b'ok\r\n')),
-    row('content until then may be empty', reply(b'connection: close'), until_close(b'200', b'')),
+    row('content until close may be empty', reply(b'connection: close'), until_close(b'200', b'')),
     *[row(sentence, reply(line, content=b'ok'), OK_UNTIL_CLOSE) for sentence, line in (
         ('options other than keep-alive leave it at that', b'connection: a, keep-alivex'),
-        ('a keep-alive field leaves it at that', b'keep-alive: timeout=5'),
+        ('a keep-alive field leaves it at that', HINT_OF_5),
         ('with keep-alive, content ends with the connection all the same', KEEP_ALIVE_LINE),
         ('a close beside the keep-alive wins', b'connection: keep-alive, close'))],
     row('with keep-alive in HTTP/1.0 too',
@@ -1425,7 +1413,8 @@ RESPONSES = [
     row('D4: keep-alive may be in a list, in any case, in HTTP/1.0',
         reply(b'Connection: a', b'connection: b ,\tKeep-Alive', status=STATUS_1_0), b'',
         b'DELETE'),
-    row('without it, DELETE has content', reply(content=b'ok'), OK_UNTIL_CLOSE, b'DELETE'),
+    row('without keep-alive, DELETE has content that ends with the connection',
+        reply(content=b'ok'), OK_UNTIL_CLOSE, b'DELETE'),
 
     # Chunked, RFC 9112 7.1.
     *[row(sentence, chunked(content), means) for sentence, content, means in (
@@ -1435,7 +1424,8 @@ RESPONSES = [
         ('a chunk size is hexadecimal, in any case',
          b'1a\r\n%b\r\nA\r\n%b\r\n0\r\n\r\n' % (b'a' * 26, b'b' * 10), b'a' * 26 + b'b' * 10),
         ('spaces and tabs after a chunk size are dropped', b'2 \t \r\nok\r\n0\t\r\n\r\n', b'ok'),
-        ('so are extensions', b'2;a=b\r\nok\r\n2 ; a ="b\xff;0"\r\nay\r\n0;\r\n\r\n', b'okay'),
+        ('chunk extensions are dropped',
+         b'2;a=b\r\nok\r\n2 ; a ="b\xff;0"\r\nay\r\n0;\r\n\r\n', b'okay'),
         ('trailer fields are dropped', b'2\r\nok\r\n0\r\nA: b\r\nc:\r\n d\r\n\r\n', b'ok'),
         ('trailers do not frame', b'0\r\ncontent-length: 9\r\nconnection: close\r\n\r\n', b''))],
     *[row(f'a chunk size may have {digits} digits',
@@ -1446,13 +1436,14 @@ RESPONSES = [
       for line in (b'', b' ', b' 2', b'\t2', b'-2', b'+2', b'0x2', b'2h', b'g', b'2 2', b'2_0',
                    b'2,2', b';a', b'2 a=b', b'2\x0b', b'\xb2', b'2;a\rb', b'2;a\nb', b'2;a\0b',
                    b'2\r', b'2\n', b'2\0', b'2\r\r', b'2;\r\r', b'2'.zfill(17))],
+    *[row(f'{line!r} is refused before the end of its line', chunked(line),
+          malformed('^' + re.escape(f'expected a chunk size; got {line!r}') + '$'))
+      for line in (b';', b' ', b'\r', b'5;\n', b'5;\ra', b'5;\0', b'5\r\r', b'5 5', b'0' * 17)],
     *[row(f'chunks must not be {content!r}', chunked(content), NOT_A_CHUNK_SIZE)
       for content in (b'0' * 17 + b'\r\n\r\n', b'2\nok\n0\n\n', b'2;a\nok\r\n0\r\n\r\n',
                       b'2\rok\r\n0\r\n\r\n', b'x', b'2\r\nok\r\n-2\r\nok\r\n')],
     *[row(f'a chunk must not end in {end!r}', chunked(b'2\r\nok' + end + b'0\r\n\r\n'), NOT_CRLF)
       for end in (b'', b'a', b'!\r\n', b'\n', b'\r', b'\n\r', b'\r\r\n', b' \r\n', b'\0')],
-    row('bytes after the trailer section are left over', chunked(b'0\r\na: b\r\n\r\n\r\n'),
-        Gives(b'200', b'', leftover=b'\r\n')),
     *[row(f'a trailer section must not hold {line!r}',
           chunked(b'2\r\nok\r\n0\r\n%b\r\n\r\n' % line), NOT_A_FIELD_LINE)
       for line in (b'a', b' a: b', b'a : b', b': b', b'a: b\r\nc', b'0', b'a: b\nc')],
@@ -1466,15 +1457,15 @@ RESPONSES = [
     *[row(sentence, raw, expected, b'HEAD', limit=100) for sentence, raw, expected in (
         ('a header section may have as many bytes as the limit', reply(b'a: %076d' % 0), b''),
         ('a header section must not have one byte more', reply(b'a: %077d' % 0), LONG_HEAD),
-        ('an unfinished one must leave room for its end', reply(b'a: %077d' % 0)[:100], LONG_HEAD),
+        ('an unfinished head must leave room to end', reply(b'a: %077d' % 0)[:100], LONG_HEAD),
         ('an interim response may have as many bytes as the limit',
          reply_of(b'100', b'a: %077d' % 0) + reply(b'a: %076d' % 0), b''),
         ('interim responses may have as many bytes in all as the limit',
          CONTINUE * 4 + reply(b'a: %076d' % 0), b''),
         ('an interim response must not have one byte more',
          reply_of(b'100', b'a: %078d' % 0) + reply(), LONG_HEAD))],
-    row('content does not count as header section',
-        reply(b'content-length: 200', content=b'a' * 200), b'a' * 200, limit=100),
+    row('content does not count as header section, also after LF alone',
+        b'HTTP/1.1 200 OK\ncontent-length: 200\n\n' + b'a' * 200, b'a' * 200, limit=100),
     *[row(sentence, chunked(content), expected, limit=100) for sentence, content, expected in (
         ('a chunk-size line may have as many bytes as the limit',
          b'2;%096d\r\nok\r\n0;%096d\r\n\r\n' % (0, 0), b'ok'),
@@ -1484,11 +1475,11 @@ RESPONSES = [
          b'2%b\r\nok\r\n0\r\n\r\n' % (b' ' * 98), LONG_SIZE),
         ('an unfinished size line must leave room for its end', b'5'.ljust(100), LONG_SIZE),
         ('an unfinished size line may leave room for its end alone', b'5'.ljust(99),
-         cut_off('expected a chunk size; got the end of the stream')),
+         (lowhaio.HttpConnectionClosedError, '^expected a chunk size; got the end of the stream')),
         ('size lines do not add up', b'1;%096d\r\na\r\n' % 0 * 3 + b'0\r\n\r\n', b'aaa'),
         ('a trailer section may have as many bytes', b'0\r\na: %093d\r\n\r\n' % 0, b''),
         ('a trailer section must not have one byte more',
-         b'0\r\na: %094d\r\n\r\n' % 0, too_long('trailer section', 100)))],
+         b'0\r\na: %094d\r\n\r\n' % 0, too_long('a trailer section', 100)))],
 ]
 
 
@@ -1640,20 +1631,20 @@ def test_damaged_response_means_the_same_however_it_is_split(method, raw, expect
 
 
 @table(('start', 'piece', 'expected'), [
-    ('a status line', b'HTTP/1.1 200 OK', b'a', too_long('header section', 1000)),
-    ('a field value', b'HTTP/1.1 200 OK\r\na:', b'a', too_long('header section', 1000)),
-    ('a field name', b'HTTP/1.1 200 OK\r\n', b'a', too_long('header section', 1000)),
-    ('fields', b'HTTP/1.1 200 OK\r\n', b'a:b\r\n', too_long('header section', 1000)),
-    ('folded lines', b'HTTP/1.1 200 OK\r\na:b\r\n', b' c\r\n', too_long('header section', 1000)),
+    ('a status line', b'HTTP/1.1 200 OK', b'a', too_long('a header section', 1000)),
+    ('a field value', b'HTTP/1.1 200 OK\r\na:', b'a', too_long('a header section', 1000)),
+    ('a field name', b'HTTP/1.1 200 OK\r\n', b'a', too_long('a header section', 1000)),
+    ('fields', b'HTTP/1.1 200 OK\r\n', b'a:b\r\n', too_long('a header section', 1000)),
+    ('folded lines', b'HTTP/1.1 200 OK\r\na:b\r\n', b' c\r\n', too_long('a header section', 1000)),
     ('empty lines', b'', b'\r\n', NOT_A_STATUS_LINE),
-    ('interim responses', b'', CONTINUE, interim_too_long(1000)),
+    ('interim responses', b'', CONTINUE, too_long('all interim responses', 1000)),
     ('interim responses in one piece', b'',
-     CONTINUE * 40 + b'HTTP/1.1 103 Early Hints\r\na:b\r\n\r\n' * 40, interim_too_long(1000)),
+     CONTINUE * 40 + reply_of(b'103', b'a:b') * 40, too_long('all interim responses', 1000)),
     ('zeros of a chunk size', chunked(b''), b'0', NOT_A_CHUNK_SIZE),
-    ('spaces after a chunk size', chunked(b'1'), b' ', too_long('chunk-size line', 1000)),
-    ('a chunk extension', chunked(b'1;'), b'a', too_long('chunk-size line', 1000)),
-    ('a trailer field', chunked(b'0\r\n'), b'a', too_long('trailer section', 1000)),
-    ('trailer fields', chunked(b'0\r\n'), b'a:b\r\n', too_long('trailer section', 1000))])
+    ('spaces after a chunk size', chunked(b'1'), b' ', too_long('a chunk-size line', 1000)),
+    ('a chunk extension', chunked(b'1;'), b'a', too_long('a chunk-size line', 1000)),
+    ('a trailer field', chunked(b'0\r\n'), b'a', too_long('a trailer section', 1000)),
+    ('trailer fields', chunked(b'0\r\n'), b'a:b\r\n', too_long('a trailer section', 1000))])
 def test_what_never_ends_is_an_error(start, piece, expected):
     kind, text = expected
     for count in (1, 7):
@@ -1671,15 +1662,6 @@ def test_what_never_ends_is_an_error(start, piece, expected):
 def test_quotation_of_what_is_no_status_line(raw, quoted):
     error = read_response(b'GET', [raw]).error
     assert str(error) == f'expected a status line; got {quoted}'
-
-
-@pytest.mark.parametrize('line', [
-    b';', b' ', b'\r', b'5;\n', b'5;\ra', b'5;\0', b'5\r\r', b'5 5', b'0' * 17])
-def test_chunk_size_line_is_refused_before_its_end(line):
-    for pieces in splittings(chunked(line)):
-        came = read_response(b'GET', pieces)
-        assert came.chunks == []
-        assert str(came.error) == f'expected a chunk size; got {line!r}'
 
 
 @table(('start', 'end', 'leftover'), [
@@ -1712,7 +1694,7 @@ def test_long_folded_lines_are_unfolded_in_linear_time(raw):
     ('a field line', reply(LENGTH_0, b'a: ' + b'b' * 16000), 1),
     ('many field lines', reply(LENGTH_0, *[b'a: b'] * 2600), 1),
     ('a field line of 1 MB, at once', reply(LENGTH_0, b'a: %01000000d' % 0), 2 ** 20),
-    ('very many, at once', reply(LENGTH_0, *[b'a:b'] * 200_000), 2 ** 20),
+    ('very many field lines, at once', reply(LENGTH_0, *[b'a:b'] * 200_000), 2 ** 20),
     ('spaces after a size', chunked(b'0' + b' ' * 35_000 + b'\r\n\r\n'), 1),
     ('a chunk extension', chunked(b'0;' + b'a' * 16000 + b'\r\n\r\n'), 1),
     ('trailers', chunked(b'0\r\n' + b'a: b\r\n' * 2600 + b'\r\n'), 1)])
@@ -1743,7 +1725,7 @@ async def test_long_urls_fields_and_heads_are_not_cached(request, server):
 @table(('version', 'lines', 'seconds'), [       # of 15
     ('HTTP/1.1 persists', b'HTTP/1.1', [], 15),
     ('HTTP/1.0 does not persist', b'HTTP/1.0', [], 0),
-    ('HTTP/1.0 does not persist with a hint', b'HTTP/1.0', [b'keep-alive: timeout=5'], 0),
+    ('HTTP/1.0 does not persist with a hint', b'HTTP/1.0', [HINT_OF_5], 0),
     *[(f'{version.decode()} {"persists" if seconds else "ends"} with {options!r}',
        version, [b'Connection: ' + value for value in options], seconds)
       for version, seconds, *rows in (
@@ -1767,11 +1749,9 @@ async def test_long_urls_fields_and_heads_are_not_cached(request, server):
            b'timeout=0000000005', b'timeout=-5', b'timeout=', b'timeout', b'timeout=five',
            b'timeout=""5', b'xtimeout=5, x-timeout=5, timeouts=5', b'', b'5'))
       for value in values],
-    ('a hint may be in another field', b'HTTP/1.1',
-     [b'keep-alive: max=9', b'keep-alive: timeout=5'], 4),
-    ('a hint counts in HTTP/1.0', b'HTTP/1.0', [KEEP_ALIVE_LINE, b'keep-alive: timeout=5'], 4),
-    ('a hint does not undo close', b'HTTP/1.1',
-     [b'connection: close', b'keep-alive: timeout=5'], 0)])
+    ('a hint may be in another field', b'HTTP/1.1', [b'keep-alive: max=100', HINT_OF_5], 4),
+    ('a hint counts in HTTP/1.0', b'HTTP/1.0', [KEEP_ALIVE_LINE, HINT_OF_5], 4),
+    ('a hint does not undo close', b'HTTP/1.1', [b'connection: close', HINT_OF_5], 0)])
 def test_seconds_that_a_connection_is_kept(version, lines, seconds):
     for pieces in splittings(reply(LENGTH_0, *lines, status=version + b' 200 OK')):
         assert read_response(b'GET', pieces).gives.kept == seconds
