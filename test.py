@@ -205,11 +205,12 @@ class Server:
             await request(b'GET', server.url)
 
     `handler(reader, writer)` is called for each connection, which is closed when it returns.
-    `connections` counts them.
+    `connections` counts them. `tls` is an SSL context, or whether it is `tls_server`'s.
     """
 
-    def __init__(self, handler, host='127.0.0.1', port=0, tls=None):
-        self.handler, self.host, self.port, self.tls = handler, host, port, tls
+    def __init__(self, handler, host='127.0.0.1', port=0, tls=False):
+        self.handler, self.host, self.port = handler, host, port
+        self.tls = tls_server() if tls is True else tls or None
         self.connections, self.tasks = 0, set()
 
     async def __aenter__(self):
@@ -291,8 +292,8 @@ OK = b'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok'
 
 @contextlib.asynccontextmanager
 async def pool(**kwargs):
-    """Yield the `request` of a pool that is closed at the end."""
-    request, close = lowhaio.Pool(**kwargs)
+    """Yield the `request` of a pool that trusts `tls_server`, and is closed at the end."""
+    request, close = lowhaio.Pool(**{'get_ssl_context': tls_client} | kwargs)
     try:
         yield request
     finally:
@@ -406,9 +407,9 @@ def served(handler, tls=False, records=None, socks=False, **settings):
         @functools.wraps(test)
         async def run(*args, **kwargs):
             server = Server(handler() if isinstance(handler, type) else handler,
-                            tls=tls_server() if kwargs.get('tls', tls) else None)
+                            tls=kwargs.get('tls', tls))
             server.dns, server.socks = Dns(records or ()), Socks()
-            hooks = {'get_ssl_context': tls_client}
+            hooks = {}
             if records is not None:
                 hooks['get_dns_resolver'] = server.dns.get_resolver
             if socks:
@@ -2414,8 +2415,7 @@ async def faulty(serve, tls, **settings):
     async def handler(reader, writer):
         await serve(FaultyPeer(reader, writer, tls))
 
-    async with Server(handler) as server, \
-            pool(**{'get_ssl_context': tls_client} | settings) as request:
+    async with Server(handler) as server, pool(**settings) as request:
         server.url = server.url.replace('http:', 'https:' if tls else 'http:')
         yield request, server
 
@@ -2511,8 +2511,7 @@ async def test_idle_connections_that_the_server_ends_are_closed(does_loop_run, t
         return [sock.fileno() != -1 for sock in used]
 
     holding, used = Holding(), []
-    async with Server(holding, tls=tls_server() if tls else None) as server, \
-            pool(get_ssl_context=tls_client, sock_post_message=used.append) as request:
+    async with Server(holding, tls=tls) as server, pool(sock_post_message=used.append) as request:
         await asyncio.gather(get(request, server.url), get(request, server.url))
         for _, writer in holding.streams:
             if tls and end is answer_unasked:
@@ -2803,8 +2802,7 @@ async def test_logger_that_raises_leaves_nothing_open(message, caplog, monkeypat
     raised, errors = have_logger_raise_once(message, caplog, monkeypatch), []
     response = OK.replace(b'\r\n', b'\r\nconnection: close\r\n', message == 'Closing')
     before = open_descriptors()
-    async with Server(answering(response), tls=tls_server()) as server, \
-            pool(get_ssl_context=tls_client) as request:
+    async with Server(answering(response), tls=True) as server, pool() as request:
         listening = open_descriptors()
         for _ in range(2):
             try:
@@ -3075,8 +3073,7 @@ def test_pool_outside_of_a_loop_says_so():
 @in_loop
 async def test_each_step_is_logged_at_debug_and_userinfo_is_not(tls, caplog):
     caplog.set_level(logging.DEBUG, logger='lowhaio')
-    async with Server(answering(OK), tls=tls_server() if tls else None) as server, \
-            pool(get_ssl_context=tls_client) as request:
+    async with Server(answering(OK), tls=tls) as server, pool() as request:
         for _ in range(2):
             await get(request, server.url.replace('://', '://user:secret@'), b'PUT',
                       body=lowhaio.streamed(b'x'), headers=[(b'content-length', b'1')])
@@ -3346,8 +3343,8 @@ async def test_answer_from_300_on_ends_the_sending_at_once(handler, settings, tl
         await asyncio.sleep(0)          # a finally may still await
         calls.append('left')
 
-    async with Server(handler, tls=tls_server() if tls else None) as server, \
-            pool(get_ssl_context=tls_client, **settings,
+    async with Server(handler, tls=tls) as server, \
+            pool(**settings,
                  sock_pre_message=lambda _: calls.append('pre'),
                  sock_post_message=lambda _: calls.append('post')) as request:
         for count in (1, 2):            # and the connection is not used again
@@ -3913,7 +3910,7 @@ def test_next_request_succeeds_after_idle_connection(fault, tls, kwargs, does_lo
 
     @in_loop
     async def client(url):
-        async with pool(get_ssl_context=tls_client) as request:
+        async with pool() as request:
             assert (await get(request, url))[2] == b'ok'
             at_fault.set()
             if does_loop_run:
@@ -4315,8 +4312,7 @@ async def test_no_limit_on_a_time_is_infinity_and_no_timer(monkeypatch, limits, 
 
     loop, times = asyncio.get_running_loop(), []
     no_limits = {f'{what}_timeout': math.inf for what in ('connect', 'socket', 'keep_alive')}
-    async with Server(handler, tls=tls_server() if tls else None) as server, \
-            pool(get_ssl_context=tls_client, **no_limits | limits) as request:
+    async with Server(handler, tls=tls) as server, pool(**no_limits | limits) as request:
         for name in ('call_at', 'call_later'):
             monkeypatch.setattr(loop, name, functools.partial(note, getattr(loop, name)))
         for _ in range(2):
@@ -4462,9 +4458,8 @@ async def test_at_most_16_sends_or_receives_in_one_turn(tls, size, most, monkeyp
     monkeypatch.setattr(tls_client(), 'sslsocket_class', always_ready(ssl.SSLSocket))
     get_sock = Socks(socket.socket if tls else always_ready(socket.socket))
     timer = [loop.call_soon(tick)]
-    async with Server(answering_the_head(head, then=forget),
-                      tls=tls_server() if tls else None) as server, \
-            pool(get_sock=get_sock, get_ssl_context=tls_client, recv_bufsize=16384) as request:
+    async with Server(answering_the_head(head, then=forget), tls=tls) as server, \
+            pool(get_sock=get_sock, recv_bufsize=16384) as request:
         _, _, body = await request(b'POST', server.url, **upload(size, count))
         sent, first = sum(turns), len(turns)
         assert sent >= 1 + count * -(-size // min(most, 16384 if tls else 32768))
@@ -5013,10 +5008,10 @@ async def test_hook_that_raises_closes_the_connection(hook, error):
         kind = KeyboardInterrupt
     elif isinstance(error, OSError) and kind is lowhaio.HttpDataError:
         kind = lowhaio.HttpConnectionClosedError
-    hooks = {'get_ssl_context': tls_client, name: fail_then if then else fail}
+    hooks = {name: fail_then if then else fail}
     post = {'method': b'POST', 'headers': [(b'content-length', b'4')],
             'body': lowhaio.streamed(b'body')}
-    async with Server(answering(OK), tls=tls_server()) as server, pool(**hooks) as request:
+    async with Server(answering(OK), tls=True) as server, pool(**hooks) as request:
         is_bad = True
         with failing(kind, '') as caught:
             await get(request, server.url, **post)
@@ -5068,7 +5063,7 @@ async def addresses_that(*ways, kind=socket.socket, **settings):
     """
     hosts, socks = [f'127.0.0.{number + 1}' for number in range(len(ways))], Socks(kind)
     resolver = Resolver([Address(host, math.inf) for host in hosts])
-    hooks = {'get_dns_resolver': resolver, 'get_sock': socks, 'get_ssl_context': tls_client}
+    hooks = {'get_dns_resolver': resolver, 'get_sock': socks}
     async with contextlib.AsyncExitStack() as stack:
         port = stack.enter_context(reserved(*hosts))
         for host, way in zip(hosts, ways, strict=True):
@@ -5462,8 +5457,7 @@ async def test_new_tls_connection_resumes_the_last_session_and_fetches_no_other(
 async def test_oldest_tls_session_is_forgotten_when_there_are_too_many(
         request, server, monkeypatch):
     monkeypatch.setattr(lowhaio, '_MAX_KEPT_SESSIONS', 2)
-    async with Server(server.handler, tls=tls_server()) as b, \
-            Server(server.handler, tls=tls_server()) as c:
+    async with Server(server.handler, tls=True) as b, Server(server.handler, tls=True) as c:
         for used in (server, b, server, c, server, b):
             await get(request, used.url)
     assert server.handler.resumed == [False, False, True, False, True, False]
@@ -5472,7 +5466,7 @@ async def test_oldest_tls_session_is_forgotten_when_there_are_too_many(
 @in_loop
 async def test_tls_response_that_ends_after_close_is_given_and_its_connection_closed():
     halves = Halves()
-    async with Server(halves, tls=tls_server()) as server:
+    async with Server(halves, tls=True) as server:
         request, close = lowhaio.Pool(get_ssl_context=tls_client)
         body = (await request(b'GET', server.url))[2]
         await close()
@@ -5501,8 +5495,7 @@ async def test_truncated_tls_body_is_an_error(response, is_notified, is_whole):
             with peer_socket(writer) as peer:
                 peer.shutdown(socket.SHUT_RDWR)
 
-    async with Server(handler, tls=tls_server()) as server, \
-            pool(get_ssl_context=tls_client) as request:
+    async with Server(handler, tls=True) as server, pool() as request:
         with contextlib.nullcontext() if is_whole else failing(
                 lowhaio.HttpConnectionClosedError, 'expected'):
             assert (await get(request, server.url))[2] == b'ok'
@@ -5574,7 +5567,7 @@ async def test_bytes_of_the_handshake_win_over_its_timer():
         await HoldingTheFirst(reader, writer, tls_server()).serve()
 
     held, may_go_on = [], asyncio.Event()
-    async with Server(handler) as server, pool(get_ssl_context=tls_client) as request:
+    async with Server(handler) as server, pool() as request:
         with Clock(asyncio.get_running_loop()) as clock:
             task = asyncio.create_task(get(request, server.url.replace('http:', 'https:')))
             await until(lambda: held and clock.left())
@@ -5592,8 +5585,8 @@ async def test_bytes_of_the_handshake_win_over_its_timer():
 @in_loop
 async def test_what_comes_in_one_record_with_an_interim_response_is_not_waited_for(recv_bufsize):
     """It has been read from the socket, which is not readable again, when TLS gives a part."""
-    async with Server(answering(CONTINUE + OK), tls=tls_server()) as server, \
-            pool(get_ssl_context=tls_client, recv_bufsize=recv_bufsize) as request, \
+    async with Server(answering(CONTINUE + OK), tls=True) as server, \
+            pool(recv_bufsize=recv_bufsize) as request, \
             asyncio.timeout(2):
         assert (await get(request, server.url))[2] == b'ok'
 
@@ -5618,7 +5611,7 @@ async def test_alert_or_answer_of_a_port_of_the_other_scheme_is_a_clear_error(
         await reader.read(1)
         writer.write(answer)
 
-    async with Server(handler) as server, pool(get_ssl_context=tls_client) as request:
+    async with Server(handler) as server, pool() as request:
         with failing(kind, text.replace('PORT', str(server.port)), cause):
             await request(b'GET', server.url.replace('http', scheme))
 
@@ -5630,7 +5623,7 @@ async def test_alert_or_answer_of_a_port_of_the_other_scheme_is_a_clear_error(
 ])
 @in_loop
 async def test_server_that_is_not_who_it_should_be_is_a_tls_error(name, get_ssl_context, text):
-    async with Server(answering(OK), tls=tls_server()) as server, pool(
+    async with Server(answering(OK), tls=True) as server, pool(
             get_dns_resolver=Resolver(['127.0.0.1']), get_ssl_context=get_ssl_context) as request:
         with failing(lowhaio.HttpTlsError, f'^{name}:{server.port} at 127.0.0.1: expected a TLS '
                      f'handshake; got .*{text}$', ssl.SSLCertVerificationError):
@@ -5641,8 +5634,8 @@ async def test_server_that_is_not_who_it_should_be_is_a_tls_error(name, get_ssl_
 @pytest.mark.parametrize(('address', 'host'), [('127.0.0.1', 'example.test.'), ('::1', '[::1]')])
 @in_loop
 async def test_host_is_verified_without_its_final_dot_or_brackets(address, host):
-    async with Server(answering(OK), host=address, tls=tls_server()) as server, pool(
-            get_dns_resolver=Resolver(['127.0.0.1']), get_ssl_context=tls_client) as request:
+    async with Server(answering(OK), host=address, tls=True) as server, \
+            pool(get_dns_resolver=Resolver(['127.0.0.1'])) as request:
         assert (await get(request, f'https://{host}:{server.port}/'))[2] == b'ok'
 
 
@@ -5746,8 +5739,7 @@ async def test_tls_session_that_is_refused_is_not_offered_again_while_its_origin
     monkeypatch.setattr(lowhaio, '_MAX_KEPT_SESSIONS', 2)
     server.handler.waits = waits
     url = server.url.replace('http:', 'https:')
-    async with Server(answering(OK), tls=tls_server()) as b, \
-            Server(answering(OK), tls=tls_server()) as c:
+    async with Server(answering(OK), tls=True) as b, Server(answering(OK), tls=True) as c:
         for used in (url, url, b.url, url, c.url, url, url, url):
             assert (await get(request, used))[2] == b'ok'
     assert server.handler.offered == [False, True, *[False] * 5]
@@ -5785,7 +5777,7 @@ async def test_peer_that_resets_before_the_handshake_leaves_nothing(answer, text
             peer.close()
 
     with socket.create_server(('127.0.0.1', 0)) as listener:
-        async with pool(get_sock=Socks(Resetting), get_ssl_context=tls_client) as request:
+        async with pool(get_sock=Socks(Resetting)) as request:
             before = open_descriptors()
             with failing(lowhaio.HttpTlsError, text) as caught:
                 await request(b'GET', f'https://127.0.0.1:{listener.getsockname()[1]}/')
@@ -6339,8 +6331,7 @@ def url_of_kind(processes, kind, tls):
 @in_loop
 async def test_servers_that_nobody_here_wrote(processes, url_of_kind, kind, names):
     socks, peers = Socks(), set()
-    async with pool(get_sock=socks,
-                    get_ssl_context=lambda: processes.client_context) as request:
+    async with pool(get_sock=socks, get_ssl_context=lambda: processes.client_context) as request:
         for method, path, sent, field, content in map(EXCHANGES.get, names):
             code, headers, body = await get(request, url_of_kind + path, method, **sent)
             assert (code, body) == (b'200', content)
@@ -6700,7 +6691,7 @@ async def probe_client(plain, tls):
         return (await get(request, path, b'POST' if sent else b'GET', **sent))[2]
 
     with reserved('127.0.0.1') as nowhere:
-        async with pool(get_ssl_context=tls_client, socket_timeout=1) as request:
+        async with pool(socket_timeout=1) as request:
             for url in (plain, tls):
                 for _ in range(3):
                     assert await content(f'{url}length/2') == bytes(2)
@@ -6726,7 +6717,7 @@ async def probe_client(plain, tls):
         print('closed while idle, 150 at once')
 
         no_limits = dict.fromkeys(('connect_timeout', 'socket_timeout'), math.inf)
-        async with pool(get_ssl_context=tls_client, **no_limits) as request:
+        async with pool(**no_limits) as request:
             for url in (plain, tls):
                 assert await content(f'{url}sink', **upload(100_000, 100)) == b'10000000'
         with lowhaio.timeout(asyncio.get_running_loop(), math.inf):
