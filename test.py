@@ -2613,18 +2613,11 @@ async def test_connection_is_kept_or_closed_at_the_last_byte(settings, fields, r
         assert heads[0].startswith(b'GET / %b\r\nhost: 127.0.0.1:' % version)
 
 
-@pytest.mark.parametrize(('method', 'response'), [
-    (b'HEAD', b'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n'),
-    (b'GET', b'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n'),
-    (b'GET', b'HTTP/1.1 204 No Content\r\n\r\n'),
-    (b'GET', b'HTTP/1.1 304 Not Modified\r\ncontent-length: 2\r\n\r\n'),
-])
-@in_loop
-async def test_connection_is_idle_before_request_returns_a_response_without_body(method, response):
-    async with Server(answering(response)) as server, pool() as request:
-        bodies = [(await request(method, server.url))[2] for _ in range(2)]
-        assert server.connections == 1
-        assert [await lowhaio.buffered(body) for body in bodies] == [b'', b'']
+@served(answering(b'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n'))
+async def test_connection_is_idle_before_request_returns_a_response_without_body(request, server):
+    bodies = [(await request(b'HEAD', server.url))[2] for _ in range(2)]
+    assert server.connections == 1
+    assert [await lowhaio.buffered(body) for body in bodies] == [b'', b'']
 
 
 @served(Halves)
@@ -2774,20 +2767,20 @@ def have_logger_raise_once(text, caplog, monkeypatch):
 @pytest.mark.parametrize('message', [
     'Connecting', 'Connected', 'handshake done', 'Header sent', 'Reusing', 'Body received',
     'Kept alive', 'Closing'])
-@in_loop
-async def test_logger_that_raises_leaves_nothing_open(message, caplog, monkeypatch):
+@served(None, tls=True)
+async def test_logger_that_raises_leaves_nothing_open(
+        request, server, message, caplog, monkeypatch):
+    server.handler = answering(ok_with(b'connection: close') if message == 'Closing' else OK)
     raised, errors = have_logger_raise_once(message, caplog, monkeypatch), []
-    response = OK.replace(b'\r\n', b'\r\nconnection: close\r\n', message == 'Closing')
-    async with Server(answering(response), tls=True) as server, pool() as request:
-        listening = open_descriptors()
-        for _ in range(2):
-            try:
-                await get(request, server.url)
-            except (lowhaio.HttpError, ValueError) as error:
-                errors.append(error)
-                assert len(open_descriptors()) <= len(listening) + 1    # the server's end
-        assert (raised, len(errors)) == ([message], 1)
-        assert (await get(request, server.url))[2] == b'ok'
+    listening = open_descriptors()
+    for _ in range(2):
+        try:
+            await get(request, server.url)
+        except (lowhaio.HttpError, ValueError) as error:
+            errors.append(error)
+            assert len(open_descriptors()) <= len(listening) + 1    # the server's end
+    assert (raised, len(errors)) == ([message], 1)
+    assert (await get(request, server.url))[2] == b'ok'
 
 
 @served(Receiving, socks=True)
@@ -2815,20 +2808,16 @@ async def test_logger_that_raises_as_a_pool_closes(caplog, monkeypatch):
 
 @pytest.mark.parametrize('error', [NotImplementedError, TypeError])
 @in_loop
-async def test_pool_on_a_loop_that_cannot_watch_a_socket_is_refused(error):
+async def test_pool_on_a_loop_that_cannot_watch_a_socket_is_refused(error, monkeypatch):
     """As asyncio's proactor loop, and as PySide6.QtAsyncio, whose method just raises."""
-    class Proactor(asyncio.SelectorEventLoop):
-        def add_reader(self, *_):
-            raise error
+    def add_reader(*_):
+        raise error
 
-    running, other = asyncio.get_running_loop(), Proactor()
-    asyncio._set_running_loop(other)
-    try:
-        with pytest.raises(NotImplementedError, match=r'that can watch a socket.*got Proactor'):
-            lowhaio.Pool()
-    finally:
-        asyncio._set_running_loop(running)
-        other.close()
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop, 'add_reader', add_reader)
+    text = f'that can watch a socket.*got {type(loop).__name__}$'
+    with pytest.raises(NotImplementedError, match=text):
+        lowhaio.Pool()
 
 
 @pytest.mark.parametrize('what', ['request', 'close'])
@@ -2983,8 +2972,7 @@ SENDERS = pytest.mark.parametrize('hooks', [
     ('never any', [BlockingIOError()] * 10 ** 5, lowhaio.HttpConnectionError, TimeoutError),
 ])
 @in_loop
-async def test_whether_a_byte_of_the_header_was_taken_decides_the_error(
-        outcomes, kind, cause, hooks):
+async def test_whether_a_header_byte_was_taken_decides_the_error(outcomes, kind, cause, hooks):
     socks = choosy(*outcomes)
     text = rf'^127.0.0.1:\d+: expected the request to go on; got {cause.__name__}'
     async with Server(Receiving()) as server, \
