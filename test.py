@@ -2587,6 +2587,7 @@ KEEP_ALIVE = (b'connection', b'keep-alive')
     ('HTTP/1.1 keeps.', {}, [], OK, True),
     ('A keep_alive_timeout of 0 keeps none.', {'keep_alive_timeout': 0}, [], OK, False),
     ('A hint of 1 s leaves no time.', {}, [], ok_with(b'keep-alive: timeout=1'), False),
+    ('A hint of 0 s leaves no time.', {}, [], ok_with(b'keep-alive: timeout=0'), False),
     ('The server closes.', {}, [], ok_with(b'connection: Close'), False),
     ('The client closes.', {}, [(b'Connection', b'x, CLOSE')], OK, False),
     ('More has come than the content.', {}, [], OK + b'surplus', False),
