@@ -6748,8 +6748,6 @@ def s3_refusal(method, path, query, fields, body):
 
     names = match[4].split(';')
     sent_hash = fields.get(b'x-amz-content-sha256', b'').decode()
-    if not {'host', 'x-amz-date', 'x-amz-content-sha256'} <= set(names):
-        return 'not enough is signed'
     if sent_hash not in ('UNSIGNED-PAYLOAD', hashlib.sha256(body).hexdigest()):
         return 'another body'
 
@@ -6999,14 +6997,13 @@ async def test_wrong_signatures_are_refused_by_the_store_of_these_tests(request,
 
         return signing(layer, altered_request)
 
-    of_the_host_alone = (b'authorization', b'AWS4-HMAC-SHA256 Credential=%b/20260101/eu-west-1/s3/'
-                         b'aws4_request, SignedHeaders=host, Signature=%064d'
-                         % (ACCESS_KEY.encode(), 0))
     for asked, refusal in (
             (request, b'not signed'),
             (signing(layer, request, secret_key='another'), b'wrong signature'),
             (altered(url=server.url + 'another'), b'wrong signature'),
-            (altered(headers=(of_the_host_alone,)), b'not enough is signed')):
+            # What is given as the host is not what is signed
+            (functools.partial(signing(layer, request), headers=((b'host', b'a'),)),
+             b'wrong signature')):
         assert (await get(asked, server.url + 'key'))[2] == refusal
     if layer is lowhaio_aws_sigv4:
         asked = altered(body=lowhaio.streamed(b'DATA'))
@@ -7023,13 +7020,6 @@ async def test_wrong_signatures_are_refused_by_the_store_of_these_tests(request,
 async def test_signing_layers_do_not_take(request, server, layer, kwargs, error):
     with pytest.raises(error):
         await get(signing(layer, request), server.url + 'key', **kwargs)
-
-
-@by_each_signing_layer
-@served(Store)
-async def test_signing_layers_do_not_sign_a_host_that_they_are_given(request, server, layer):
-    given = {'headers': ((b'host', b'a'),)}
-    assert (await get(signing(layer, request), server.url, **given))[2] == b'wrong signature'
 
 
 @served(Store)
