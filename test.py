@@ -6896,6 +6896,8 @@ async def test_chunked_layer_uploads_what_has_no_known_length(request, server, t
         assert (code, body) == (b'200', b''.join(chunks))
     assert b'content-length' not in server.handler.noted[0][2]
     assert server.connections == 1
+    with failing(lowhaio.HttpDataError, 'expected bytes of .*; got TypeError', TypeError):
+        await post_chunked(request, server.url, 5)
 
 
 @served(Receiving)
