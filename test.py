@@ -6665,8 +6665,7 @@ async def probe_client(plain, tls):
             assert await asyncio.gather(*at_once) == [bytes(2)] * 150
         print('closed while idle, 150 at once')
 
-        no_limits = dict.fromkeys(('connect_timeout', 'socket_timeout'), math.inf)
-        async with pool(**no_limits) as request:
+        async with pool(connect_timeout=math.inf, socket_timeout=math.inf) as request:
             for url in (plain, tls):
                 assert await content(f'{url}sink', **upload(100_000, 100)) == b'10000000'
         with lowhaio.timeout(asyncio.get_running_loop(), math.inf):
@@ -7560,8 +7559,7 @@ def test_benchmark_names_its_scenarios_and_refuses_others():
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='needs more than one loopback address')
 def test_benchmark_compares_with_another_module(tmp_path):
-    other = (FOLDER / 'lowhaio.py').read_text(encoding='utf-8')
-    results = tmp_path / 'results.json'
+    other, results = (FOLDER / 'lowhaio.py').read_text('utf-8'), tmp_path / 'results.json'
     options = '--quick', '--against', tmp_path, '--client', 'lowhaio', '--json', results
     (tmp_path / 'lowhaio.py').write_text(other + 'raise ImportError("the other")\n', 'utf-8')
     output = run_benchmark('rotating', 'dead-1', 'latency-500', *options)
