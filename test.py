@@ -2544,6 +2544,19 @@ async def test_idle_connection_has_one_timer_due_exactly_then(settings, response
             assert server.connections == 1
 
 
+@served(answering(OK), socks=True)
+async def test_idle_connection_is_closed_when_aiofastforward_says_so(request, server):
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, asyncio.BaseEventLoop):
+        pytest.skip('aiofastforward recurses endlessly on uvloop')
+    with aiofastforward.FastForward(loop) as forward:
+        await get(request, server.url)
+        await forward(14)
+        assert server.socks.open() == [True]
+        await forward(1)
+        assert server.socks.open() == [False]
+
+
 @served(answering(b'HTTP/1.1 103 \r\n\r\n' * 3 + OK), max_header_length=60)
 async def test_interim_responses_are_counted_for_each_request_anew(request, server):
     for _ in range(2):
