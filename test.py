@@ -3675,38 +3675,35 @@ async def test_response_body_iterated_by_two_tasks_fails(request, server):
         await first
 
 
-@pytest.mark.parametrize(('method', 'error'), [
-    ('__anext__', lowhaio.HttpDataError), ('aclose', type(None))])
-@served(answering(b'HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n' + b'x' * 999),
-        recv_bufsize=10)
-async def test_response_body_that_never_waits_is_not_shared(request, server, method, error):
+@table('answer, bufsize, most, got', [
+    ('It never waits for bytes.', b'content-length: 1000\r\n\r\n' + b'x' * 999, 10, 49, ''),
+    ('It never waits for chunks.', b'transfer-encoding: chunked\r\n\r\n' + b'1\r\nx\r\n' * 300,
+     65536, lowhaio._MAX_TURN, ' has closed'),
+])
+@table('method, error', [
+    ('Another task reads it.', '__anext__', 'expected a body with one reader; got another task'),
+    ('Another task closes it.', 'aclose', 'None'),
+])
+@in_loop
+async def test_response_body_that_never_waits_is_not_shared(
+        answer, bufsize, most, got, method, error):
     """Two tasks cannot use it, as they cannot use one that waits."""
     async def spoil():
         await until(lambda: len(chunks) >= 16)
         await getattr(body, method)()
 
-    body, chunks = (await request(b'GET', server.url))[2], []
-    await asyncio.sleep(0.01)       # until all of it has arrived
-    spoiler = asyncio.create_task(spoil())
-    with failing(lowhaio.HttpDataError, r'an open body; got .* another task$'):
-        async for chunk in body:
-            chunks.append(chunk)
-            assert len(chunks) < 50
-    await asyncio.wait([spoiler])
-    assert type(spoiler.exception()) is error
-
-
-@pytest.mark.parametrize('turns', range(1, 9))
-@served(answering(b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n' + b'1\r\nx\r\n' * 1000))
-async def test_body_that_is_closed_while_others_have_their_turn_is_not_complete(
-        request, server, turns):
-    body = (await request(b'GET', server.url))[2]
-    reading = asyncio.ensure_future(lowhaio.buffered(body))
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    await body.aclose()
-    with failing(lowhaio.HttpDataError, rf'^127.0.0.1:{server.port}: expected an open body'):
-        await reading
+    async with Server(answering(b'HTTP/1.1 200 OK\r\n' + answer)) as server, \
+            pool(recv_bufsize=bufsize) as request:
+        body, chunks = (await request(b'GET', server.url))[2], []
+        await asyncio.sleep(0.01)       # until all of it has arrived
+        spoiler = asyncio.create_task(spoil())
+        where = rf'^127.0.0.1:{server.port}: expected an open body; got .* another task'
+        with failing(lowhaio.HttpDataError, f'{where}{got}$'):
+            async for chunk in body:
+                chunks.append(chunk)
+                assert len(chunks) <= most
+        await asyncio.wait([spoiler])
+        assert error in str(spoiler.exception())
 
 
 @in_loop
@@ -4014,22 +4011,28 @@ async def test_abandoned_body_in_a_reference_cycle_closes_its_connection_itself(
     assert server.socks.open() == [False]
 
 
-@table('uses, answer, kind', [
-    ('Reused, without a byte.', 1, b'', lowhaio.HttpStaleConnectionError),
+@table('uses, answer, kind, text', [
+    ('Reused, without a byte.', 1, b'', lowhaio.HttpStaleConnectionError, 'before a byte'),
     ('Reused, after an interim response.', 1, b'HTTP/1.1 100 Continue\r\n\r\n',
-     lowhaio.HttpConnectionClosedError),
-    ('Reused, within a response.', 1, b'HTTP', lowhaio.HttpConnectionClosedError),
-    ('New, without a byte.', 0, b'', lowhaio.HttpConnectionClosedError),
+     lowhaio.HttpConnectionClosedError, 'before a final one'),
+    ('Reused, within a response.', 1, b'HTTP', lowhaio.HttpConnectionClosedError,
+     "after b'HTTP'"),
+    ('New, without a byte.', 0, b'', lowhaio.HttpConnectionClosedError, 'before a byte'),
+    ('New, after an interim response.', 0, b'HTTP/1.1 100 Continue\r\n\r\n',
+     lowhaio.HttpConnectionClosedError, 'before a final one'),
+    ('New, within a response.', 0, b'HTTP/1.1 200', lowhaio.HttpConnectionClosedError,
+     "after b'HTTP/1.1 200'"),
 ])
 @served(None)
-async def test_reused_connection_that_is_closed_without_a_byte_of_an_answer_is_stale(
-        request, server, uses, answer, kind):
+async def test_connection_that_ends_before_its_answer_is_stale_if_reused_and_without_a_byte(
+        request, server, uses, answer, kind, text):
     server.handler = answering(*[OK] * uses, answer, then='close')
     for _ in range(uses):
         await get(request, server.url)
-    with failing(kind, rf'^127.0.0.1:{server.port}: expected a response; got the end') as caught:
+    text += ', on a connection that was idle before' * uses
+    where = f'^127.0.0.1:{server.port}: expected a response; got the end of the stream '
+    with failing(kind, f'{where}{text}$'):
         await request(b'GET', server.url)
-    assert str(caught.value).endswith(', on a connection that was idle before') == bool(uses)
     assert server.connections == 1
 
 
@@ -4193,6 +4196,16 @@ async def test_send_without_progress_times_out(request, server, tls, kind, size)
     assert body.is_done()
 
 
+def sockets_that_take(size):
+    """Return a `get_sock` whose sockets have a send buffer of about so many bytes."""
+    def get_sock(*args):
+        sock = lowhaio.get_nonblocking_sock(*args)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+        return sock
+
+    return get_sock
+
+
 @pytest.mark.parametrize('tls', [False, True])
 @in_loop
 async def test_peer_that_drains_slowly_all_the_time_is_no_time_out(tls):
@@ -4209,13 +4222,8 @@ async def test_peer_that_drains_slowly_all_the_time_is_no_time_out(tls):
                 if count == 20:
                     await peer.send(OK)
 
-    def get_sock():
-        sock = lowhaio.get_nonblocking_sock()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
-        return sock
-
     async with faulty(serve, tls and tls_server(), socket_timeout=0.3,
-                      get_sock=get_sock) as (request, server):
+                      get_sock=sockets_that_take(4608)) as (request, server):
         with socket.socket(fileno=os.dup(server.server.sockets[0].fileno())) as listening:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
         answer = await put_body(request, server, Body(bytes(80_000)), 80_000)
@@ -4434,32 +4442,19 @@ async def test_at_most_16_sends_or_receives_in_one_turn(tls, size, most, monkeyp
     timer[0].cancel()
 
 
-async def pausing(body):
-    """Return a task that waits for a chunk, to let others run, though the chunk is there."""
-    for _ in range(lowhaio._MAX_TURN):
-        await anext(body)
-    task = asyncio.create_task(body.__anext__())
-    if not EAGER:
-        await asyncio.sleep(0)
-    assert not task.done()
-    return task
-
-
 @served(answering(CHUNKED_HEAD + b'1\r\nx\r\n' * 300 + b'0\r\n\r\n'))
 async def test_cancellation_while_others_have_their_turn_closes_the_body(request, server):
     _, _, body = await request(b'GET', server.url)
-    task, descriptors = await pausing(body), len(open_descriptors())
+    for _ in range(lowhaio._MAX_TURN):
+        await anext(body)
+    task, descriptors = asyncio.create_task(body.__anext__()), len(open_descriptors())
+    if not EAGER:
+        await asyncio.sleep(0)
+    assert not task.done()      # though its chunk is there
     await cancel(task)
     assert len(open_descriptors()) < descriptors
     with failing(lowhaio.HttpDataError, 'expected an open body; got .* was cancelled'):
         await anext(body)
-
-    _, _, body = await request(b'GET', server.url)
-    task = await pausing(body)
-    with failing(lowhaio.HttpDataError, 'expected a body with one reader'):
-        await anext(body)
-    with failing(lowhaio.HttpDataError, 'expected an open body; got .* another task has closed'):
-        await task
 
 
 # Cancellation, at every step.
@@ -4545,7 +4540,7 @@ class Cancellable:
         records = {'example.test': None if 'time out' in self.kind else ['127.0.0.1']}
         async with Dns(records, seconds=0.01, tries=2) as dns, \
                 faulty(self.serve, self.kind.startswith('TLS') and tls_server(),
-                       get_dns_resolver=dns.get_resolver, get_sock=get_sock_that_takes_little,
+                       get_dns_resolver=dns.get_resolver, get_sock=sockets_that_take(65536),
                        socket_timeout=0.05 if 'stalls' in self.kind else 5,
                        ) as (self.request, self.server):
             if 'warm' in self.kind:
@@ -4662,12 +4657,6 @@ REFUSAL = b'HTTP/1.1 413 No\r\ncontent-length: 2\r\n\r\nno'
 LARGE = 4 * 2 ** 20     # bytes, more than the kernel takes
 
 
-def get_sock_that_takes_little(*args):
-    sock = lowhaio.get_nonblocking_sock(*args)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-    return sock
-
-
 async def at_handshake(peer):
     await peer.reader.readexactly(5)
 
@@ -4702,12 +4691,9 @@ TIMEOUT = (lowhaio.HttpDataError, TimeoutError, TimeoutError)
 ABRUPT = {'close': FIN, 'reset': RST}
 USUAL = ABRUPT | {'half_close': FIN, 'stall': TIMEOUT}
 ALSO_POLITE = USUAL | {'close_politely': (CLOSED, type(None), type(None))}
-NO_TLS = {
-    'close': (lowhaio.HttpTlsError, None, ssl.SSLEOFError),
-    'half_close': (lowhaio.HttpTlsError, None, ssl.SSLEOFError),
-    'reset': (lowhaio.HttpTlsError, None, ConnectionResetError),
-    'stall': (lowhaio.HttpTlsError, None, TimeoutError),
-}
+NO_TLS = {fault: (lowhaio.HttpTlsError, None, cause) for fault, cause in {
+    'close': ssl.SSLEOFError, 'half_close': ssl.SSLEOFError, 'reset': ConnectionResetError,
+    'stall': TimeoutError}.items()}
 
 FAULTS = [      # when and at what stage, what is requested, the faults and what comes of each
     ('at the handshake', at_handshake, {},
@@ -4762,7 +4748,7 @@ async def test_peer_fails(stage, fault, kwargs, expected, tls, is_warm):
 
     answers = []
     async with faulty(serve, tls and tls_server(), socket_timeout=0.05,
-                      get_sock=get_sock_that_takes_little) as (request, server):
+                      get_sock=sockets_that_take(65536)) as (request, server):
         if is_warm:
             await get(request, server.url)
         with few_polls() as counted:
@@ -4839,7 +4825,7 @@ async def test_slow_reader_is_not_timed_out(kwargs, tls):
                 is_answered = True
 
     async with faulty(serve, tls and tls_server(), socket_timeout=0.1,
-                      get_sock=get_sock_that_takes_little) as (request, server):
+                      get_sock=sockets_that_take(65536)) as (request, server):
         assert (await get(request, server.url, **kwargs))[2] == b'ok'
 
 
@@ -4993,25 +4979,6 @@ async def test_every_error_of_a_response_names_host_and_port(request, server):
         where = rf'^a.test:{server.port} at 127.0.0.1: expected .*; got '
         with pytest.raises(lowhaio.HttpDataError, match=where):
             await get(request, f'http://a.test:{server.port}/')
-
-
-@table(('handler', 'text', 'cause'), [
-    ('closed without an answer', answering(b'', then='close'), 'end of the stream before a byte$',
-     None),
-    ('closed within it', answering(b'HTTP/1.1 200', then='close'),
-     "end of the stream after b'HTTP/1.1 200'$", None),
-    ('closed after an interim response',
-     answering(b'HTTP/1.1 100 Continue\r\n\r\n', then='close'),
-     'end of the stream before a final one$', None),
-    ('reset without an answer', answering_the_head(then=reset), 'ConnectionResetError',
-     ConnectionResetError),
-])
-@in_loop
-async def test_peer_that_ends_the_connection_without_a_whole_answer(handler, text, cause):
-    what = 'the request to go on; got ' if cause else 'a response; got the '
-    async with Server(handler) as server, pool() as request:
-        with failing(lowhaio.HttpConnectionClosedError, what + text, cause):
-            await request(b'GET', server.url)
 
 
 # Addresses: which of them a request may use.
