@@ -3634,22 +3634,17 @@ async def test_content_that_a_send_body_makes_of_its_own_is_not_refused():
 
 @pytest.mark.parametrize('count', [0, 1])
 @served(Halves, socks=True)
-async def test_response_body_dropped_before_its_end_closes_its_connection(request, server, count):
-    body = (await request(b'GET', server.url))[2]
+async def test_response_body_left_before_its_end_closes_its_connection(request, server, count):
+    dropped, closed = [(await request(b'GET', server.url))[2] for _ in range(2)]
     for _ in range(count):
-        await anext(body)
-    del body
-    assert server.socks.open() == [False]
-
-
-@served(Halves, socks=True)
-async def test_response_body_closed_before_its_end_closes_its_connection(request, server):
-    body = (await request(b'GET', server.url))[2]
+        await anext(dropped)
+    del dropped
+    assert server.socks.open() == [False, True]
     for _ in range(2):
-        await body.aclose()
-        assert server.socks.open() == [False]
+        await closed.aclose()
+        assert server.socks.open() == [False, False]
     with pytest.raises(StopAsyncIteration):
-        await anext(body)
+        await anext(closed)
 
 
 @served(answering(OK[:-1], then='close'))
@@ -4011,17 +4006,22 @@ async def test_abandoned_body_in_a_reference_cycle_closes_its_connection_itself(
     assert server.socks.open() == [False]
 
 
+ENDED = 'a response; got the end of the stream'
+
+
 @table('uses, answer, kind, text', [
-    ('Reused, without a byte.', 1, b'', lowhaio.HttpStaleConnectionError, 'before a byte'),
+    ('Reused, without a byte.', 1, b'', lowhaio.HttpStaleConnectionError, f'{ENDED} before a byte'),
     ('Reused, after an interim response.', 1, b'HTTP/1.1 100 Continue\r\n\r\n',
-     lowhaio.HttpConnectionClosedError, 'before a final one'),
+     lowhaio.HttpConnectionClosedError, f'{ENDED} before a final one'),
     ('Reused, within a response.', 1, b'HTTP', lowhaio.HttpConnectionClosedError,
-     "after b'HTTP'"),
-    ('New, without a byte.', 0, b'', lowhaio.HttpConnectionClosedError, 'before a byte'),
+     f"{ENDED} after b'HTTP'"),
+    ('Reused, after what waitress sends after its answer to HEAD.', 1, b'left over',
+     lowhaio.HttpDataError, "a status line; got b'left over'"),
+    ('New, without a byte.', 0, b'', lowhaio.HttpConnectionClosedError, f'{ENDED} before a byte'),
     ('New, after an interim response.', 0, b'HTTP/1.1 100 Continue\r\n\r\n',
-     lowhaio.HttpConnectionClosedError, 'before a final one'),
+     lowhaio.HttpConnectionClosedError, f'{ENDED} before a final one'),
     ('New, within a response.', 0, b'HTTP/1.1 200', lowhaio.HttpConnectionClosedError,
-     "after b'HTTP/1.1 200'"),
+     f"{ENDED} after b'HTTP/1.1 200'"),
 ])
 @served(None)
 async def test_connection_that_ends_before_its_answer_is_stale_if_reused_and_without_a_byte(
@@ -4030,19 +4030,9 @@ async def test_connection_that_ends_before_its_answer_is_stale_if_reused_and_wit
     for _ in range(uses):
         await get(request, server.url)
     text += ', on a connection that was idle before' * uses
-    where = f'^127.0.0.1:{server.port}: expected a response; got the end of the stream '
-    with failing(kind, f'{where}{text}$'):
+    with failing(kind, f'^127.0.0.1:{server.port}: expected {text}$'):
         await request(b'GET', server.url)
     assert server.connections == 1
-
-
-@served(answering(OK, b'left over'))
-async def test_bytes_left_over_on_an_idle_connection_are_told_as_such(request, server):
-    """As waitress sends them after its answer to HEAD."""
-    await get(request, server.url)
-    text = "expected a status line; got b'left over', on a connection that was idle before$"
-    with failing(lowhaio.HttpDataError, text):
-        await request(b'GET', server.url)
 
 
 @served(answering(OK), connect_timeout=0.1)
