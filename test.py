@@ -4007,21 +4007,21 @@ async def test_abandoned_body_in_a_reference_cycle_closes_its_connection_itself(
 
 
 ENDED = 'a response; got the end of the stream'
+CLOSED = lowhaio.HttpConnectionClosedError
 
 
 @table('uses, answer, kind, text', [
-    ('Reused, without a byte.', 1, b'', lowhaio.HttpStaleConnectionError, f'{ENDED} before a byte'),
-    ('Reused, after an interim response.', 1, b'HTTP/1.1 100 Continue\r\n\r\n',
-     lowhaio.HttpConnectionClosedError, f'{ENDED} before a final one'),
-    ('Reused, within a response.', 1, b'HTTP', lowhaio.HttpConnectionClosedError,
-     f"{ENDED} after b'HTTP'"),
+    ('Reused, without a byte.', 1, b'', lowhaio.HttpStaleConnectionError,
+     f'{ENDED} before a byte'),
+    ('Reused, after an interim response.', 1, b'HTTP/1.1 100 Continue\r\n\r\n', CLOSED,
+     f'{ENDED} before a final one'),
+    ('Reused, within a response.', 1, b'HTTP', CLOSED, f"{ENDED} after b'HTTP'"),
     ('Reused, after what waitress sends after its answer to HEAD.', 1, b'left over',
      lowhaio.HttpDataError, "a status line; got b'left over'"),
-    ('New, without a byte.', 0, b'', lowhaio.HttpConnectionClosedError, f'{ENDED} before a byte'),
-    ('New, after an interim response.', 0, b'HTTP/1.1 100 Continue\r\n\r\n',
-     lowhaio.HttpConnectionClosedError, f'{ENDED} before a final one'),
-    ('New, within a response.', 0, b'HTTP/1.1 200', lowhaio.HttpConnectionClosedError,
-     f"{ENDED} after b'HTTP/1.1 200'"),
+    ('New, without a byte.', 0, b'', CLOSED, f'{ENDED} before a byte'),
+    ('New, after an interim response.', 0, b'HTTP/1.1 100 Continue\r\n\r\n', CLOSED,
+     f'{ENDED} before a final one'),
+    ('New, within a response.', 0, b'HTTP/1.1 200', CLOSED, f"{ENDED} after b'HTTP/1.1 200'"),
 ])
 @served(None)
 async def test_connection_that_ends_before_its_answer_is_stale_if_reused_and_without_a_byte(
@@ -4672,7 +4672,6 @@ LARGE_HEAD = {'headers': [(b'x', b'y' * LARGE)]}
 LARGE_BODY = {'method': b'POST', 'headers': [(b'content-length', b'%d' % LARGE)],
               'body': lowhaio.streamed(bytes(LARGE))}
 GETS_413, GETS_200 = (b'413', b'no'), (b'200', b'ok')
-CLOSED = lowhaio.HttpConnectionClosedError
 # An error, its cause (None: with TLS only), and its cause with TLS
 FIN = (CLOSED, type(None), ssl.SSLEOFError)
 TLS_FIN = (CLOSED, None, ssl.SSLEOFError)
