@@ -1098,7 +1098,7 @@ _CHUNKED = 'chunked'            # of _message_body_length, in place of a number 
 _UNTIL_CLOSE = 'until close'
 
 
-def _response_head(data, limit, seen=0):
+def _response_head(data, limit, seen):
     """Return what _parse_head returns, of any response, and the bytes that follow.
 
     Return None if more bytes are needed; raise HttpDataError as soon as none can help. The first

@@ -3,9 +3,9 @@
 # client of HTTP/1.0 that asks for keep-alive a response that has no end, if the application streams
 # it. They rightly do not use chunks, and name no length, so that only closing ends the content (RFC
 # 9112 6.3), and a connection persists only if all messages have a length of their own (9.3). They
-# leave it open all the same, until their keep-alive time-out: 2 s for gunicorn, 75 s for aiohttp,
-# an hour for Tornado, and none for gevent. Tornado and gevent even answer with "Connection:
-# keep-alive". uvicorn 0.54.0 with h11 0.16.0 closes.
+# leave it open all the same, until their keep-alive time-out: by default 2 s for gunicorn, 75 s for
+# aiohttp, an hour for Tornado, and none for gevent. Tornado and gevent even answer with
+# "Connection: keep-alive". uvicorn 0.54.0 with h11 0.16.0 closes.
 #
 # Seen, what comes after all of the content of GET:
 #     tornado: without the field closed, keep-alive open
