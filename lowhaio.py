@@ -631,7 +631,7 @@ def Pool(get_dns_resolver=aiodnsresolver.Resolver, get_sock=get_nonblocking_sock
 
     async def send_by_hooks(connection, logger, method, parsed_url, params, headers,
                             body, body_args, body_kwargs):
-        """Send by the hooks, close the body, and return what _send_unless_answered returns."""
+        """Return what _send_unless_answered does, by the hooks; close the body in every case."""
         sock = connection.sock
         connection.is_begun = True
 
@@ -1922,7 +1922,7 @@ def _ends_with_record(data):
 # Socket I/O. All else that waits for a socket, in the order of a request.
 
 async def _connect_first(loop, get_sock, addresses, port, seconds, losers, log):
-    """Return (address, socket) of the first address that connects (RFC 8305 5).
+    """Return (address, socket) of the first that connects within `seconds` (RFC 8305 5).
 
     The next address is tried as soon as one fails or has not answered for _ATTEMPT_DELAY, side by
     side with those before it, and without a task: all sockets wake the one that waits here.
