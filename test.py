@@ -1164,7 +1164,7 @@ def test_request_framing(headers, fields):
     assert checked[1:] == (tuple(headers), fields)
 
 
-@pytest.mark.parametrize('method', [b'POST', b'UNLOCK'])       # before TRACE, and after it
+@pytest.mark.parametrize('method', [b'POST', b'UNLOCK'])       # on both sides of TRACE
 def test_request_framing_by_a_length_in_http_1_0(method):
     checked = checked_request('http://a.test/', method, headers=[(LENGTH, b'5')],
                               http_version=b'HTTP/1.0', body=lowhaio.streamed(b'hello'))
@@ -1418,8 +1418,8 @@ RESPONSES = [
         b'DELETE'),
     row('without keep-alive, DELETE has content that ends with the connection',
         reply(content=b'ok'), OK_UNTIL_CLOSE, b'DELETE'),
-    row('with keep-alive, other methods have it', reply(KEEP_ALIVE_LINE, content=b'ok'),
-        OK_UNTIL_CLOSE, b'COPY'),
+    row('with keep-alive, methods but DELETE have such content',
+        reply(KEEP_ALIVE_LINE, content=b'ok'), OK_UNTIL_CLOSE, b'COPY'),
 
     # Chunked, RFC 9112 7.1.
     *[row(sentence, chunked(content), means) for sentence, content, means in (

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # aiodnsresolver 0.0.157 (CPython 3.11): a program that keeps the exception of a failed look-up, as
 # asyncio.gather(return_exceptions=True) or a log does, gets the next answer for that name again and
-# again. Its time to live is not looked at, no query is sent, and clear_cache() changes nothing, until
-# the exception is gone. Its traceback keeps frames, these keep the lock of the name, which is
+# again. Its time to live is not looked at, no query is sent, and clear_cache() changes nothing,
+# until the exception is gone. Its traceback keeps frames, these keep the lock of the name, which is
 # otherwise forgotten, and the lock remembers a result.
 #
 # Seen, where the name server is silent once, then answers 127.0.0.1, .2, .3... with a TTL of 1 s,

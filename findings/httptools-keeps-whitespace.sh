@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# httptools 0.9.0 (CPython 3.11), the parser of uvicorn and Sanic: the whitespace behind the value
-# of a field is given as part of it. RFC 9112 5.1 has a parser exclude it, before the value and
-# behind, and httptools does so before it. h11 0.16.0, and aiohttp 3.14.5 on llhttp too, do both.
+# httptools 0.9.0 (CPython 3.11), by which uvicorn parses where it is installed, gives whitespace
+# behind the value of a field as part of it. RFC 9112 5.1 has a parser exclude it, before the value
+# and behind, and httptools does so before it. h11 0.16.0, and aiohttp 3.14.5 on llhttp, do both.
 #
 # Seen, the value of the field "a: \t b \t":
 #     httptools: b'b \t'

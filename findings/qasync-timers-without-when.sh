@@ -3,10 +3,10 @@
 # asyncio.Handle. asyncio documents a TimerHandle, whose when() is the time of the callback. So code
 # that asks a timer how much time is left fails with an AttributeError.
 #
-# Seen, of what call_later returns:
-#     asyncio: TimerHandle, when() is there
-#     uvloop: TimerHandle, when() is there
-#     qasync: Handle, no when()
+# Seen, of what call_later and call_at return:
+#     asyncio: TimerHandle with when(), TimerHandle with when()
+#     uvloop: TimerHandle with when(), TimerHandle with when()
+#     qasync: Handle without when(), Handle without when()
 # Keep the time beside the handle. Fails here if that changes.
 set -euo pipefail
 folder=$(mktemp -d)
@@ -31,23 +31,24 @@ LOOPS = {
 
 
 async def main(name):
-    handle = asyncio.get_running_loop().call_later(60, print)
-    try:
-        handle.when()
-        told = 'when() is there'
-    except AttributeError:
-        told = 'no when()'
-    print(f'{name}: {type(handle).__name__}, {told}')
-    handle.cancel()
+    loop, told = asyncio.get_running_loop(), []
+    for handle in (loop.call_later(60, print), loop.call_at(loop.time() + 60, print)):
+        handle.cancel()
+        try:
+            handle.when()
+            told.append(f'{type(handle).__name__} with when()')
+        except AttributeError:
+            told.append(f'{type(handle).__name__} without when()')
+    print(f'{name}: {", ".join(told)}')
 
 
 with asyncio.Runner(loop_factory=LOOPS[sys.argv[1]]) as runner:
     runner.run(main(sys.argv[1]))
 END
 cat >"$folder/expected" <<'END'
-asyncio: TimerHandle, when() is there
-uvloop: TimerHandle, when() is there
-qasync: Handle, no when()
+asyncio: TimerHandle with when(), TimerHandle with when()
+uvloop: TimerHandle with when(), TimerHandle with when()
+qasync: Handle without when(), Handle without when()
 END
 for name in asyncio uvloop qasync; do
     QT_QPA_PLATFORM=offscreen "$folder/venv/bin/python" "$folder/program.py" "$name"

@@ -6,9 +6,9 @@
 # that of a timer has it and is not run.
 #
 # Seen, where the first of two callbacks cancels the second:
-#     asyncio: call_soon is not run, call_later is not run, cancelled() of call_soon: yes
-#     uvloop: call_soon is not run, call_later is not run, cancelled() of call_soon: yes
-#     rloop: call_soon is run, call_later is not run, cancelled() of call_soon: no
+#     asyncio: call_soon is not run, call_at is not run, cancelled() of call_soon: yes
+#     uvloop: call_soon is not run, call_at is not run, cancelled() of call_soon: yes
+#     rloop: call_soon is run, call_at is not run, cancelled() of call_soon: no
 # Let the callback look for itself whether it still applies. Fails here if that changes.
 set -euo pipefail
 folder=$(mktemp -d)
@@ -30,8 +30,8 @@ async def main(name):
     await asyncio.sleep(0.01)
 
     at = loop.time() + 0.01
-    loop.call_at(at, lambda: handles['call_later'].cancel())
-    handles['call_later'] = loop.call_at(at + 0.005, ran.append, 'call_later')
+    loop.call_at(at, lambda: handles['call_at'].cancel())
+    handles['call_at'] = loop.call_at(at + 0.005, ran.append, 'call_at')
     await asyncio.sleep(0)
     time.sleep(0.03)                    # so that both are due in the same turn
     await asyncio.sleep(0.01)
@@ -46,9 +46,9 @@ for module in (asyncio, uvloop, rloop):
         runner.run(main(module.__name__))
 END
 cat >"$folder/expected" <<'END'
-asyncio: call_soon is not run, call_later is not run, cancelled() of call_soon: yes
-uvloop: call_soon is not run, call_later is not run, cancelled() of call_soon: yes
-rloop: call_soon is run, call_later is not run, cancelled() of call_soon: no
+asyncio: call_soon is not run, call_at is not run, cancelled() of call_soon: yes
+uvloop: call_soon is not run, call_at is not run, cancelled() of call_soon: yes
+rloop: call_soon is run, call_at is not run, cancelled() of call_soon: no
 END
 "$folder/venv/bin/python" "$folder/program.py" | tee "$folder/got"
 diff "$folder/expected" "$folder/got"

@@ -2,8 +2,8 @@
 # tlslite-ng 0.8.2 (CPython 3.11): behind its TLSSocketServerMixIn, the `rfile` of http.server has
 # no buffer, since TLSConnection.makefile returns a raw stream, whatever buffer it is asked for. So
 # rfile.read(length) returns what is left of one TLS record, 16 KiB at most, and a handler that goes
-# by http.server's documentation takes the rest of the content for the next request. Over Python's
-# own ssl, it returns all of it.
+# by http.server's documentation gets the first part of an upload. Over Python's own ssl, it returns
+# all of it.
 #
 # Seen, of content of 100,000 bytes:
 #     ssl: <class '_io.BufferedReader'>, 100000 bytes

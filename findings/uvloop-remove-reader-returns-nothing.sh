@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # uvloop 0.23.0 (CPython 3.11): loop.remove_reader and loop.remove_writer return None. asyncio
-# documents True if the descriptor was monitored, and False if not, and its own loop, rloop and
-# qasync do that; for signals, uvloop does so too.
+# documents True if the descriptor was monitored, and False if not, as its own loop does. For
+# signals, uvloop does so too.
 #
 # Seen, of removing what is there, and then what is not:
 #     asyncio: reader True False, writer True False, signal True False
